@@ -1,0 +1,16 @@
+//! Syncline makes replicas of bytes equal at a cost proportional to what differs.
+//!
+//! Bytes become content-defined [`chunk`]s, chunks a Merkle [`tree`] a file, files a [`snapshot`] with one
+//! root, two snapshots a [`diff`]; a [`transfer`] session finds the difference with a peer and moves it;
+//! `apply` makes it durable.
+//!
+//! The modules stand in the order in which bytes flow; each uses only what stands above it.
+#![doc = ""]
+
+pub mod hash;
+pub mod limits;
+pub mod path;
+
+pub mod monitor;
+
+pub mod fs;

@@ -1,0 +1,19 @@
+//! Every bound that untrusted input meets, in one place. Units are in the names.
+
+/// Longest path component, in bytes: Linux `NAME_MAX`.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Longest path or symbolic-link target that a peer may send, in bytes: Linux `PATH_MAX`.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Deepest directory a peer's tree may have.
+pub const DEPTH_MAX: usize = 4096;
+
+/// Largest chunk that any chunking parameters may allow, in bytes.
+pub const CHUNK_BYTES_MAX: usize = 512 << 10;
+
+/// Largest frame, in bytes, before and after decompression.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// Children of one file-tree or directory-tree node at most.
+pub const NODE_CHILDREN_MAX: usize = 256;
+/// Levels of one tree at most: with a fan-out of at least two, 2⁶⁴ chunks stand in 64.
+pub const TREE_LEVELS_MAX: usize = 64;

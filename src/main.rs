@@ -1,0 +1,3 @@
+//! The `syncline` program.
+
+fn main() {}
