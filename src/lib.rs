@@ -5,12 +5,14 @@
 //! `apply` makes it durable.
 //!
 //! The modules stand in the order in which bytes flow; each uses only what stands above it.
-#![doc = ""]
 
+pub mod codec;
 pub mod hash;
 pub mod limits;
+pub mod monitor;
 pub mod path;
 
-pub mod monitor;
+pub mod chunk;
+pub mod snapshot;
 
 pub mod fs;

@@ -1,0 +1,240 @@
+//! One name in a directory: what it is, its metadata, and the bytes of both that are hashed.
+
+use super::{Digests, DirId};
+use crate::fs::Time;
+use crate::hash::Hash;
+use crate::path::{Name, RelPath};
+
+/// Kind bytes of the hashed encoding.
+pub(super) const FILE: u8 = 1;
+pub(super) const DIR: u8 = 2;
+pub(super) const SYMLINK: u8 = 3;
+pub(super) const SPECIAL: u8 = 4;
+
+/// Which metadata counts: it is compared, hashed, and made equal.
+///
+/// Times and permission bits always count. What a profile leaves out is read as zero on both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Profile(u8);
+
+impl Profile {
+    const OWNER: u8 = 1;
+    const SETID: u8 = 2;
+
+    /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
+    #[must_use]
+    pub fn new(owner: bool, setid: bool) -> Profile {
+        Profile(u8::from(owner) * Profile::OWNER | u8::from(setid) * Profile::SETID)
+    }
+
+    /// Whether numeric owner and group count.
+    #[must_use]
+    pub fn owner(self) -> bool {
+        self.0 & Profile::OWNER != 0
+    }
+
+    /// Whether the setuid and setgid bits count.
+    #[must_use]
+    pub fn setid(self) -> bool {
+        self.0 & Profile::SETID != 0
+    }
+
+    /// What counts in both profiles.
+    #[must_use]
+    pub fn meet(self, other: Profile) -> Profile {
+        Profile(self.0 & other.0)
+    }
+
+    /// The profile as one byte: bit 0 owner, bit 1 setuid and setgid.
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The profile that `bits` stand for, or `None` if an unknown bit is set.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Profile> {
+        (bits & !(Profile::OWNER | Profile::SETID) == 0).then_some(Profile(bits))
+    }
+
+    /// `meta` of an entry of kind byte `kind`, with what does not count set to zero.
+    pub(super) fn normalize(self, mut meta: Meta, kind: u8) -> Meta {
+        meta.mode &= match kind {
+            SYMLINK => 0,
+            _ if self.setid() => 0o7777,
+            _ => 0o1777,
+        };
+        if !self.owner() {
+            (meta.uid, meta.gid) = (0, 0);
+        }
+        meta
+    }
+}
+
+impl Default for Profile {
+    /// Times and permission bits with setuid and setgid; no owner.
+    fn default() -> Profile {
+        Profile::new(false, true)
+    }
+}
+
+/// Metadata of one entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Meta {
+    /// Permission bits, setuid, setgid, sticky: at most 0o7777.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Modification time.
+    pub mtime: Time,
+}
+
+impl Meta {
+    pub(super) fn encode_into(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.mode.to_le_bytes());
+        bytes.extend_from_slice(&self.uid.to_le_bytes());
+        bytes.extend_from_slice(&self.gid.to_le_bytes());
+        bytes.extend_from_slice(&self.mtime.secs.to_le_bytes());
+        bytes.extend_from_slice(&self.mtime.nanos.to_le_bytes());
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A regular file.
+    File {
+        /// Length in bytes.
+        size: u64,
+        /// The root of its file tree; `None` while it has not been hashed.
+        root: Option<Hash>,
+        /// For every name of a hard-linked file but the first in path order: that first name.
+        link: Option<Box<RelPath>>,
+    },
+    /// A directory.
+    Dir {
+        /// Its number in the snapshot.
+        dir: DirId,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// The link's bytes, not interpreted.
+        target: Box<[u8]>,
+    },
+    /// A device node, FIFO or socket: seen at a destination, never sent, never part of a root.
+    Special,
+}
+
+/// One name of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: Name,
+    /// Its metadata as the file system has it; a [`Profile`] says what of it counts.
+    pub meta: Meta,
+    /// What it stands for.
+    pub node: Node,
+}
+
+impl Entry {
+    /// The directory's number, if this is one.
+    #[must_use]
+    pub fn dir(&self) -> Option<DirId> {
+        match self.node {
+            Node::Dir { dir } => Some(dir),
+            _ => None,
+        }
+    }
+
+    /// The file's root, if this is a regular file that has been hashed.
+    #[must_use]
+    pub fn root(&self) -> Option<Hash> {
+        match self.node {
+            Node::File { root, .. } => root,
+            _ => None,
+        }
+    }
+
+    /// The file's length, if this is a regular file.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match self.node {
+            Node::File { size, .. } => Some(size),
+            _ => None,
+        }
+    }
+
+    /// The metadata of this entry that counts in `profile`.
+    #[must_use]
+    pub fn counted(&self, profile: Profile) -> Meta {
+        profile.normalize(self.meta, self.kind_byte())
+    }
+
+    fn kind_byte(&self) -> u8 {
+        match self.node {
+            Node::File { .. } => FILE,
+            Node::Dir { .. } => DIR,
+            Node::Symlink { .. } => SYMLINK,
+            Node::Special => SPECIAL,
+        }
+    }
+}
+
+/// Appends the hashed bytes of entries to two buffers, one a digest (FORMAT.md, "entry").
+pub(super) struct Encoder {
+    profile: Profile,
+    pub(super) content: Vec<u8>,
+    pub(super) full: Vec<u8>,
+}
+
+impl Encoder {
+    pub(super) fn new(profile: Profile) -> Encoder {
+        Encoder { profile, content: Vec::new(), full: Vec::new() }
+    }
+
+    /// Appends `entry`; `None`, with the buffers in an unspecified state, if a root below it is not known.
+    /// Special entries add nothing.
+    pub(super) fn push(
+        &mut self,
+        entry: &Entry,
+        digests: impl FnOnce(DirId) -> Option<Digests>,
+    ) -> Option<()> {
+        if entry.node == Node::Special {
+            return Some(());
+        }
+        let start = self.content.len();
+        let content = &mut self.content;
+        let name = entry.name.as_bytes();
+        content.push(entry.kind_byte());
+        content.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        content.extend_from_slice(name);
+        let mut dir_full = None;
+        match &entry.node {
+            Node::File { size, root, link } => {
+                content.extend_from_slice(&size.to_le_bytes());
+                content.extend_from_slice((*root)?.as_bytes());
+                let link = link.as_ref().map_or(&[][..], |path| path.as_bytes());
+                content.extend_from_slice(&(link.len() as u32).to_le_bytes());
+                content.extend_from_slice(link);
+            }
+            Node::Dir { dir } => {
+                let digests = digests(*dir)?;
+                content.extend_from_slice(digests.content.as_bytes());
+                dir_full = Some(digests.full);
+            }
+            Node::Symlink { target } => {
+                content.extend_from_slice(&(target.len() as u32).to_le_bytes());
+                content.extend_from_slice(target);
+            }
+            Node::Special => {}
+        }
+        self.full.extend_from_slice(&self.content[start..]);
+        if let Some(full) = dir_full {
+            self.full.extend_from_slice(full.as_bytes());
+        }
+        entry.counted(self.profile).encode_into(&mut self.full);
+        Some(())
+    }
+}
