@@ -17,3 +17,10 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 pub const NODE_CHILDREN_MAX: usize = 256;
 /// Levels of one tree at most: with a fan-out of at least two, 2⁶⁴ chunks stand in 64.
 pub const TREE_LEVELS_MAX: usize = 64;
+
+/// Names in one tree at most.
+pub const ENTRIES_MAX: u64 = 1 << 31;
+/// Bytes in one file at most.
+pub const FILE_BYTES_MAX: u64 = 1 << 60;
+/// Bytes in all files of a tree at most.
+pub const TREE_BYTES_MAX: u64 = 1 << 62;

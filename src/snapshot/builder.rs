@@ -74,6 +74,12 @@ impl Builder {
         Ok(children)
     }
 
+    /// The entries of a directory that was filled.
+    #[must_use]
+    pub fn entries(&self, dir: DirId) -> &[Entry] {
+        self.dirs.get(dir.index()).and_then(|pending| pending.entries.as_deref()).unwrap_or_default()
+    }
+
     /// The snapshot, with every digest that can be known. Directories never filled are empty.
     #[must_use]
     pub fn finish(self) -> Snapshot {

@@ -3,7 +3,7 @@
 //! Level 0 nodes hold entries; a node of level `l + 1` holds nodes of level `l`; the topmost level is one
 //! node. Where a node ends depends on names alone (of a node: the last name below it), so `content` and
 //! `full` share one shape, and two directories whose names agree have the same shape whatever the files
-//! hold. [`reference`](#) in the tests is the slow oracle.
+//! hold. A slow oracle in the tests computes the same.
 //!
 //! Cost: one short BLAKE3 a name beyond the first [`CHILDREN_MIN`] of each node; nothing for directories of
 //! at most that many names but the digest itself.
@@ -86,6 +86,21 @@ impl DirTree {
     pub fn digests(&self) -> Digests {
         // There is always one topmost node, even over no entries.
         self.levels[self.levels.len() - 1][0].digests
+    }
+}
+
+impl DirTree {
+    /// The entries below one node, by position in the directory, special entries not counted.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    #[must_use]
+    pub fn entries_below(&self, level: usize, node: usize) -> Range<u32> {
+        let mut range = self.levels[level][node].children.clone();
+        for below in self.levels[..level].iter().rev() {
+            range = below[range.start as usize].children.start..below[range.end as usize - 1].children.end;
+        }
+        range
     }
 }
 

@@ -1,0 +1,492 @@
+//! Every message of a session, as it stands on the wire (PROTOCOL.md).
+//!
+//! A message is a postcard value; variants and fields are only ever added at the end, under a new protocol
+//! version. Everything a peer sends is bounded by its type; [`super::frame`] bounds the frame around it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::ChunkRef;
+use crate::codec::Bounded;
+use crate::fs::Time;
+use crate::hash::Hash;
+use crate::limits;
+use crate::path::{Name, RelPath};
+use crate::snapshot::{Digests, Meta};
+
+/// The protocol version this build speaks, and the only one.
+pub const VERSION: u16 = 1;
+
+/// Entries of one [`Message::Listing`] or [`Message::Metas`] at most.
+pub const LISTING_MAX: usize = 1024;
+/// Chunks of one [`Message::Chunks`] at most.
+pub const CHUNKS_MAX: usize = 4096;
+/// Elements of one request at most.
+pub const REQUEST_MAX: usize = 4096;
+/// Exclude patterns at most.
+pub const PATTERNS_MAX: usize = 4096;
+/// Bytes of one text (error, pattern, agent, module) at most.
+pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// Text from a peer: at most [`TEXT_BYTES_MAX`] bytes; print it through [`crate::path::Escaped`].
+pub type Text = Bounded<u8, TEXT_BYTES_MAX>;
+
+/// Which way the bytes go, seen from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    /// The client is the sender.
+    Push,
+    /// The client is the receiver.
+    Pull,
+}
+
+/// The client's first message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Program and version, for people.
+    pub agent: Text,
+    /// Which way.
+    pub direction: Direction,
+    /// The server's module.
+    pub module: Text,
+    /// The path below the module's root.
+    pub path: RelPath,
+    /// The metadata that the client would like to count ([`crate::snapshot::Profile::bits`]).
+    pub profile: u8,
+    /// Chunking parameters ([`crate::chunk::Params::to_bytes`]).
+    pub params: Bounded<u8, 64>,
+    /// Names to leave alone on both ends.
+    pub exclude: Bounded<Text, PATTERNS_MAX>,
+    /// Remove what the source has not.
+    pub delete: bool,
+    /// Change nothing, tell what would change.
+    pub dry_run: bool,
+    /// Trust no index.
+    pub checksum: bool,
+    /// Send an [`Item`] a change.
+    pub itemize: bool,
+}
+
+/// The server's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Program and version, for people.
+    pub agent: Text,
+    /// The metadata that counts: at most what the client wished.
+    pub profile: u8,
+}
+
+/// What an end knows of its own tree, sent as soon as directories were read, and again once hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// The snapshot's root, if every file's root is known.
+    pub root: Option<Hash>,
+    /// The root directory's digests, likewise.
+    pub digests: Option<WireDigests>,
+    /// The root directory's own metadata.
+    pub meta: WireMeta,
+    /// Names below the root directory.
+    pub entries: u64,
+    /// Regular files.
+    pub files: u64,
+    /// Bytes of regular files.
+    pub bytes: u64,
+    /// Names that could not be read: nothing may be deleted on the strength of this tree.
+    pub errors: u64,
+    /// Whether another `Tree` follows, with the root.
+    pub more: bool,
+}
+
+/// [`Digests`] on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireDigests {
+    /// Names, kinds, roots and targets.
+    pub content: Hash,
+    /// And metadata.
+    pub full: Hash,
+}
+
+impl From<Digests> for WireDigests {
+    fn from(digests: Digests) -> WireDigests {
+        WireDigests { content: digests.content, full: digests.full }
+    }
+}
+
+impl From<WireDigests> for Digests {
+    fn from(digests: WireDigests) -> Digests {
+        Digests { content: digests.content, full: digests.full }
+    }
+}
+
+/// Metadata as the difference to the entry before it in the same message (to zero for the first), so
+/// that equal metadata is a run of zeros. See [`MetaCoder`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireMeta {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    secs: i64,
+    nanos: u32,
+}
+
+/// Codes and decodes [`WireMeta`]; one a message, used in order.
+#[derive(Debug, Default)]
+pub struct MetaCoder(Meta);
+
+impl MetaCoder {
+    /// The difference from the metadata before.
+    pub fn encode(&mut self, meta: Meta) -> WireMeta {
+        let last = std::mem::replace(&mut self.0, meta);
+        WireMeta {
+            mode: meta.mode ^ last.mode,
+            uid: meta.uid ^ last.uid,
+            gid: meta.gid ^ last.gid,
+            secs: meta.mtime.secs.wrapping_sub(last.mtime.secs),
+            nanos: meta.mtime.nanos ^ last.mtime.nanos,
+        }
+    }
+
+    /// The metadata that `wire` stands for; `None` if it is none.
+    pub fn decode(&mut self, wire: WireMeta) -> Option<Meta> {
+        let last = self.0;
+        self.0 = Meta {
+            mode: last.mode ^ wire.mode,
+            uid: last.uid ^ wire.uid,
+            gid: last.gid ^ wire.gid,
+            mtime: Time {
+                secs: last.mtime.secs.wrapping_add(wire.secs),
+                nanos: last.mtime.nanos ^ wire.nanos,
+            },
+        };
+        (self.0.mode <= 0o7777 && self.0.mtime.nanos < 1_000_000_000).then_some(self.0)
+    }
+}
+
+/// One entry of a [`Message::Listing`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireEntry {
+    /// The name.
+    pub name: Name,
+    /// Its metadata.
+    pub meta: WireMeta,
+    /// What it is.
+    pub node: WireNode,
+}
+
+/// What a name stands for, on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WireNode {
+    /// A regular file.
+    File {
+        /// Length in bytes.
+        size: u64,
+        /// Its root, if it has been hashed.
+        root: Option<Hash>,
+    },
+    /// One more name of a hard-linked file.
+    Link {
+        /// Length in bytes.
+        size: u64,
+        /// Its root, if it has been hashed.
+        root: Option<Hash>,
+        /// The file's first name, from the root.
+        first: RelPath,
+    },
+    /// A directory.
+    Dir {
+        /// Its number at the sender.
+        dir: u32,
+        /// Its digests, if everything below has been hashed.
+        digests: Option<WireDigests>,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its bytes.
+        target: Bounded<u8, { limits::PATH_BYTES_MAX }>,
+    },
+}
+
+/// A subdirectory of a [`Message::Metas`], in the order of the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireChild {
+    /// Its number at the sender, as the difference from the one before (from zero for the first).
+    pub dir: i64,
+    /// Its `full` digest; `None` when its own `Metas` follows unasked.
+    pub full: Option<Hash>,
+}
+
+/// What happened to one path, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The path.
+    pub path: RelPath,
+    /// What happened.
+    pub change: Change,
+    /// What it is: `f` file, `d` directory, `L` symbolic link.
+    pub kind: Kind,
+}
+
+/// What a changed path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+    /// A further name of a file.
+    Link,
+    /// Something else, which can only be deleted.
+    Special,
+}
+
+/// What happened to a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// It was not there.
+    Created,
+    /// It was there and its contents, target or kind changed.
+    Updated {
+        /// The size changed.
+        size: bool,
+        /// Mode, owner, group, time changed.
+        meta: MetaChange,
+    },
+    /// Only its metadata changed.
+    Meta(MetaChange),
+    /// It is there with bytes that stood under another name.
+    Moved {
+        /// That name.
+        from: RelPath,
+    },
+    /// It is gone.
+    Deleted,
+}
+
+/// Which metadata differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaChange {
+    /// Permission bits.
+    pub mode: bool,
+    /// Owner.
+    pub uid: bool,
+    /// Group.
+    pub gid: bool,
+    /// Modification time.
+    pub mtime: bool,
+}
+
+/// What a session did, counted at the receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Names that were not there, moved ones left out.
+    pub created: u64,
+    /// Names whose contents, target or kind changed.
+    pub updated: u64,
+    /// Names removed, moved ones left out.
+    pub deleted: u64,
+    /// Names whose bytes stood under another name that is gone now.
+    pub moved: u64,
+    /// Names of which only metadata changed.
+    pub metadata_only: u64,
+    /// File bytes that crossed, before compression.
+    pub bytes_literal: u64,
+    /// File bytes of created and updated files that were there already.
+    pub bytes_reused: u64,
+    /// Paths that could not be made equal.
+    pub failed: u64,
+}
+
+/// Why a file's bytes are not coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gone {
+    /// It is not there any more.
+    Vanished,
+    /// It changed while it was read.
+    Changed,
+    /// It cannot be read: this errno.
+    Errno(i32),
+}
+
+/// Why a session ends early.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// The exit code that the end which aborts goes with.
+    pub code: u8,
+    /// One line for people.
+    pub text: Text,
+}
+
+/// Chunks of a described file that the receiver lacks: runs of (gap since the last run, length).
+pub type Runs = Bounded<(u64, u64), REQUEST_MAX>;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message<'a> {
+    /// Client → server, first.
+    Hello(Box<Hello>),
+    /// Server → client, first, unless it aborts.
+    Welcome(Welcome),
+    /// Either → other: what it knows of its own tree.
+    Tree(Tree),
+    /// Either → other, last: it gives up.
+    Abort(Abort),
+
+    /// Receiver → sender: list directories. Answered by `Nodes` or `Listing`.
+    Expand {
+        /// The sender's numbers.
+        dirs: Bounded<u32, REQUEST_MAX>,
+        /// Everything below as well.
+        deep: bool,
+    },
+    /// Receiver → sender: nodes of one directory, at `level`, by index.
+    ExpandNodes {
+        /// The sender's number.
+        dir: u32,
+        /// 0 asks for entries, above for the nodes below.
+        level: u8,
+        /// Indices within the level.
+        nodes: Bounded<u32, REQUEST_MAX>,
+    },
+    /// Receiver → sender: metadata only of directories whose `content` the receiver has.
+    Refresh {
+        /// The sender's numbers.
+        dirs: Bounded<u32, REQUEST_MAX>,
+        /// Everything below as well.
+        deep: bool,
+    },
+    /// Receiver → sender: it has nothing there; list and stream everything below, in one pass.
+    Take {
+        /// The sender's number.
+        dir: u32,
+    },
+    /// Receiver → sender: the chunk lists of files. `hold`: it will probably ask for the bytes.
+    Describe {
+        /// The sender's numbers of the files' entries.
+        files: Bounded<u32, REQUEST_MAX>,
+        /// Keep the bytes at hand.
+        hold: bool,
+    },
+    /// Receiver → sender: chunks of one described file, by position in its list.
+    Need {
+        /// The sender's number.
+        file: u32,
+        /// The file is one chunk, whose hash is the file's root; or, after `Chunks`, which ones.
+        runs: Runs,
+    },
+    /// Receiver → sender: nothing of these chunks is needed; what was held may go.
+    Release {
+        /// The sender's numbers.
+        files: Bounded<u32, REQUEST_MAX>,
+    },
+
+    /// Sender → receiver: nodes of one directory.
+    Nodes {
+        /// The directory.
+        dir: u32,
+        /// Their level.
+        level: u8,
+        /// Index of the first.
+        first: u32,
+        /// Their digests.
+        digests: Bounded<WireDigests, { limits::NODE_CHILDREN_MAX }>,
+    },
+    /// Sender → receiver: entries of one directory, or of one of its level-0 nodes.
+    Listing {
+        /// The directory.
+        dir: u32,
+        /// The node, or `None` for (a part of) a directory's whole list.
+        node: Option<u32>,
+        /// Number of the first entry; the others follow without gaps.
+        first: u32,
+        /// Whether more parts follow.
+        more: bool,
+        /// The entries.
+        entries: Bounded<WireEntry, LISTING_MAX>,
+    },
+    /// Sender → receiver: metadata of all entries of a directory whose `content` both have.
+    Metas {
+        /// The directory.
+        dir: u32,
+        /// Number of the first entry.
+        first: u32,
+        /// Whether more parts follow.
+        more: bool,
+        /// One an entry.
+        metas: Bounded<WireMeta, LISTING_MAX>,
+        /// One a subdirectory.
+        children: Bounded<WireChild, LISTING_MAX>,
+    },
+    /// Sender → receiver: chunks of one file, in order.
+    Chunks {
+        /// The file.
+        file: u32,
+        /// Position of the first in the file's list.
+        first: u64,
+        /// Whether more follow.
+        more: bool,
+        /// The chunks.
+        chunks: Bounded<WireChunk, CHUNKS_MAX>,
+    },
+    /// Sender → receiver: bytes of one chunk.
+    Data {
+        /// The file.
+        file: u32,
+        /// Where in the file.
+        offset: u64,
+        /// The bytes: one whole chunk.
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
+    /// Sender → receiver: a file streamed in one pass is complete.
+    End {
+        /// The file.
+        file: u32,
+        /// Its root.
+        root: Hash,
+        /// Its length in the end.
+        size: u64,
+        /// Its metadata in the end.
+        meta: WireMeta,
+    },
+    /// Sender → receiver: a file's bytes are not coming.
+    Gone {
+        /// The file.
+        file: u32,
+        /// Why.
+        why: Gone,
+    },
+    /// Sender → receiver: the root, now that it is known.
+    Root(Hash),
+
+    /// Receiver → sender: changes, if they were asked for.
+    Items(Bounded<Item, REQUEST_MAX>),
+    /// Receiver → sender, last: everything is durable.
+    Done {
+        /// The receiver's root, recomputed; `None` if some path could not be made equal, or on a dry run.
+        root: Option<Hash>,
+        /// What was done.
+        report: Report,
+        /// The exit code the receiver goes with.
+        code: u8,
+    },
+}
+
+/// [`ChunkRef`] on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireChunk {
+    hash: Hash,
+    len: u32,
+}
+
+impl From<ChunkRef> for WireChunk {
+    fn from(chunk: ChunkRef) -> WireChunk {
+        WireChunk { hash: chunk.hash, len: chunk.len }
+    }
+}
+
+impl From<WireChunk> for ChunkRef {
+    fn from(chunk: WireChunk) -> ChunkRef {
+        ChunkRef { hash: chunk.hash, len: chunk.len }
+    }
+}

@@ -1,0 +1,489 @@
+//! The sender's tree and bytes → requests and actions: the destination's half of a session, without IO.
+//!
+//! [`Receiver::handle`] takes one message; [`Receiver::poll`] gives what to do next: a message to send or an
+//! [`Action`] on the destination. Actions stage; nothing a user can see changes until [`Receiver::finish`] has
+//! given the [`Finale`], which it does only when the sender's root, the mirror of its tree built here, and
+//! every chunk agree.
+//!
+//! The *mirror* is the sender's tree as this end has come to know it: a snapshot that in the end must have
+//! the sender's root. It holds no name that the sender has not named.
+//!
+//! [`dirs`] compares directories, [`files`] resolves chunks, [`finale`] decides moves and deletions.
+
+mod dirs;
+mod files;
+mod finale;
+
+pub use finale::{Finale, MovedDir};
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::locals::{LocalChunk, LocalFile, Locals};
+use super::message::{
+    Abort, Change, Item, Kind, Message, MetaChange, MetaCoder, REQUEST_MAX, Report, Tree,
+};
+use super::{ProtocolError, violation};
+use crate::chunk::ChunkRef;
+use crate::codec::Bounded;
+use crate::hash::Hash;
+use crate::limits;
+use crate::path::{Name, RelPath};
+use crate::snapshot::{self, Builder, DirId, Digests, Entry, EntryId, Meta, Node, Snapshot};
+
+/// What the caller wants of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Remove what the source has not.
+    pub delete: bool,
+    /// Ask for no bytes and change nothing.
+    pub dry_run: bool,
+    /// Tell every change as an [`Item`].
+    pub itemize: bool,
+    /// The destination may hold names that its snapshot leaves out, so no directory may move as a whole.
+    pub filtered: bool,
+}
+
+/// A file of the sender's tree that is made here: its number at the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u32);
+
+/// Where something is to be made: a directory of the mirror, and a name in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The directory.
+    pub dir: DirId,
+    /// The name.
+    pub name: Name,
+}
+
+/// Bytes from the peer, not checked yet: [`Unverified::verify`] is the only way to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unverified {
+    bytes: Bytes,
+    expected: Option<Hash>,
+}
+
+impl Unverified {
+    /// Hashes the bytes: the chunk they are, and the bytes; `None` if they are not what was announced.
+    /// About 1 to 4 GB/s a core, by length; meant for a worker thread.
+    #[must_use]
+    pub fn verify(self) -> Option<(ChunkRef, Bytes)> {
+        let hash = Hash::of(crate::hash::Domain::Chunk, &self.bytes);
+        let chunk = ChunkRef { hash, len: self.bytes.len() as u32 };
+        self.expected.is_none_or(|expected| expected == hash).then_some((chunk, self.bytes))
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// How a file being made ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// Its root; for a file streamed in one pass the sender's word, to be compared with the bytes.
+    pub root: Hash,
+    /// Its length.
+    pub size: u64,
+    /// Its metadata.
+    pub meta: Meta,
+}
+
+/// Something to do at the destination. Actions on one file come in order, on different files in any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A directory of the mirror: known before anything in it. `own` is the destination's directory at the
+    /// same path; without one it is new.
+    Dir {
+        /// The directory.
+        dir: DirId,
+        /// Where it is.
+        place: Place,
+        /// What is there already.
+        own: Option<DirId>,
+    },
+    /// A small file, all of it.
+    Whole {
+        /// The file.
+        file: FileId,
+        /// Where.
+        place: Place,
+        /// Its only chunk.
+        data: Unverified,
+        /// Root, length, metadata.
+        close: Close,
+    },
+    /// A file begins.
+    Create {
+        /// The file.
+        file: FileId,
+        /// Where.
+        place: Place,
+        /// The length it will have, for a reservation.
+        size: u64,
+    },
+    /// Bytes of a file that was begun.
+    Write {
+        /// The file.
+        file: FileId,
+        /// Where in the file.
+        offset: u64,
+        /// One chunk.
+        data: Unverified,
+    },
+    /// Bytes of a file that was begun, from here.
+    Copy {
+        /// The file.
+        file: FileId,
+        /// Where in the file.
+        offset: u64,
+        /// What the bytes must hash to; if they do not, call [`Receiver::copy_failed`].
+        chunk: ChunkRef,
+        /// Where they are.
+        from: LocalChunk,
+    },
+    /// A file that was begun is complete when its bytes are written.
+    Finish {
+        /// The file.
+        file: FileId,
+        /// Root, length, metadata.
+        close: Close,
+    },
+    /// A file that was begun is given up.
+    Discard {
+        /// The file.
+        file: FileId,
+    },
+    /// A file like one that is here.
+    Clone {
+        /// The file.
+        file: FileId,
+        /// Where.
+        place: Place,
+        /// The file that has the same root.
+        from: LocalFile,
+        /// It will be deleted, so its inode may be used.
+        doomed: bool,
+        /// Root, length, metadata.
+        close: Close,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where.
+        place: Place,
+        /// Its bytes.
+        target: Vec<u8>,
+        /// Its metadata.
+        meta: Meta,
+    },
+    /// Metadata of a file or link that stays.
+    Meta {
+        /// Where.
+        place: Place,
+        /// The metadata.
+        meta: Meta,
+        /// What it has now.
+        from: Meta,
+    },
+}
+
+/// What the receiver wants done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this.
+    Message(Message<'static>),
+    /// Do this.
+    Action(Action),
+}
+
+/// The destination's half of a session.
+pub struct Receiver {
+    options: Options,
+    own: Arc<Snapshot>,
+    locals: Locals,
+    /// Whether the destination has anything at all to compare with or copy from.
+    populated: bool,
+    theirs: Tree,
+    root: Option<Hash>,
+    mirror: Option<Builder>,
+    /// Root, length and metadata of mirror files that were not known when they were listed.
+    learned: Vec<(Place, Close)>,
+    dirs: HashMap<u32, dirs::Dir>,
+    files: HashMap<FileId, files::File>,
+    /// Copies of whole files, which wait until it is known what will be deleted.
+    clones: Vec<finale::Cloned>,
+    /// Directories found under another name, likewise.
+    bases: Vec<finale::Based>,
+    doomed: HashSet<EntryId>,
+    /// Mirror directories the destination has at the same path, and whether anything in them changes.
+    places: Vec<finale::DirPlace>,
+    settled: bool,
+    ready: VecDeque<Output>,
+    wanted: Wanted,
+    items: Vec<Item>,
+    report: Report,
+    rounds: u64,
+    open_dirs: u64,
+    open_files: u64,
+    failed_paths: u64,
+}
+
+/// Requests that are collected into few messages.
+#[derive(Default)]
+struct Wanted {
+    expand: Vec<u32>,
+    expand_deep: Vec<u32>,
+    refresh: Vec<u32>,
+    refresh_deep: Vec<u32>,
+    describe: Vec<u32>,
+    describe_hold: Vec<u32>,
+    release: Vec<u32>,
+}
+
+impl Receiver {
+    /// A receiver into the tree `own`, whose other bytes `locals` finds, from a sender that told `theirs`.
+    ///
+    /// # Errors
+    /// [`ProtocolError::TooLarge`] if the sender claims more than this end handles.
+    pub fn new(
+        own: Arc<Snapshot>,
+        locals: Locals,
+        theirs: Tree,
+        options: Options,
+    ) -> Result<Receiver, ProtocolError> {
+        for (what, claimed, max) in [
+            ("tree", theirs.entries, limits::ENTRIES_MAX),
+            ("number of files", theirs.files, limits::ENTRIES_MAX),
+            ("amount of bytes", theirs.bytes, limits::TREE_BYTES_MAX),
+        ] {
+            if claimed > max {
+                return Err(ProtocolError::TooLarge { what, claimed, max });
+            }
+        }
+        let meta = MetaCoder::default().decode(theirs.meta).ok_or_else(|| violation("bad metadata"))?;
+        let populated = own.entry_count() > 0 || locals.has_leftovers();
+        let mirror = Builder::new(own.profile(), own.params().clone(), meta);
+        let mut receiver = Receiver {
+            options,
+            populated,
+            root: theirs.root,
+            mirror: Some(mirror),
+            learned: Vec::new(),
+            dirs: HashMap::new(),
+            files: HashMap::new(),
+            clones: Vec::new(),
+            bases: Vec::new(),
+            doomed: HashSet::new(),
+            places: Vec::new(),
+            settled: false,
+            ready: VecDeque::new(),
+            wanted: Wanted::default(),
+            items: Vec::new(),
+            report: Report::default(),
+            rounds: 1,
+            open_dirs: 0,
+            open_files: 0,
+            failed_paths: 0,
+            own,
+            locals,
+            theirs,
+        };
+        receiver.start(meta);
+        Ok(receiver)
+    }
+
+    fn start(&mut self, meta: Meta) {
+        let own_meta = self.own.meta();
+        self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
+        if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
+            self.adopt(DirId::ROOT, DirId::ROOT);
+            return;
+        }
+        let theirs = self.theirs.digests.map(Digests::from);
+        self.open_dir(0, DirId::ROOT, Some(DirId::ROOT), theirs);
+    }
+
+    /// Takes one message of the sender; `frame` is the buffer that the message's bytes are part of.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] if it is none that a sender may send now, or contradicts what was said.
+    pub fn handle(&mut self, message: Message<'_>, frame: &Bytes) -> Result<(), ProtocolError> {
+        match message {
+            Message::Nodes { dir, level, first, digests } => self.nodes(dir, level, first, &digests),
+            Message::Listing { dir, node: _, first, more, entries } => {
+                self.listing(dir, first, more, entries.into_vec())
+            }
+            Message::Metas { dir, first, more, metas, children } => {
+                self.metas(dir, first, more, &metas, &children)
+            }
+            Message::Chunks { file, first, more, chunks } => {
+                self.chunks(FileId(file), first, more, chunks.iter().map(|chunk| ChunkRef::from(*chunk)))
+            }
+            Message::Data { file, offset, bytes } => {
+                self.data(FileId(file), offset, frame.slice_ref(bytes))
+            }
+            Message::End { file, root, size, meta } => self.end(FileId(file), root, size, meta),
+            Message::Gone { file, why } => self.gone(FileId(file), why),
+            Message::Root(root) => match self.root {
+                Some(known) if known != root => Err(violation("a second root")),
+                _ => {
+                    self.root = Some(root);
+                    Ok(())
+                }
+            },
+            Message::Abort(Abort { code, text }) => Err(ProtocolError::aborted(code, &text)),
+            _ => Err(violation("a message that only a receiver sends")),
+        }?;
+        self.settle()
+    }
+
+    /// What to do next, or `None` until something arrives.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(output) = self.ready.pop_front() {
+            return Some(output);
+        }
+        let wanted = &mut self.wanted;
+        let (list, message): (_, fn(Bounded<u32, REQUEST_MAX>) -> Message<'static>) =
+            if !wanted.expand.is_empty() {
+                (&mut wanted.expand, |dirs| Message::Expand { dirs, deep: false })
+            } else if !wanted.expand_deep.is_empty() {
+                (&mut wanted.expand_deep, |dirs| Message::Expand { dirs, deep: true })
+            } else if !wanted.refresh.is_empty() {
+                (&mut wanted.refresh, |dirs| Message::Refresh { dirs, deep: false })
+            } else if !wanted.refresh_deep.is_empty() {
+                (&mut wanted.refresh_deep, |dirs| Message::Refresh { dirs, deep: true })
+            } else if !wanted.describe.is_empty() {
+                (&mut wanted.describe, |files| Message::Describe { files, hold: false })
+            } else if !wanted.describe_hold.is_empty() {
+                (&mut wanted.describe_hold, |files| Message::Describe { files, hold: true })
+            } else if !wanted.release.is_empty() {
+                (&mut wanted.release, |files| Message::Release { files })
+            } else {
+                return self.poll_items();
+            };
+        let rest = list.split_off(list.len().min(REQUEST_MAX));
+        let part = std::mem::replace(list, rest);
+        Some(Output::Message(message(Bounded::new(part).unwrap_or_default())))
+    }
+
+    fn poll_items(&mut self) -> Option<Output> {
+        if self.items.is_empty() {
+            return None;
+        }
+        let rest = self.items.split_off(self.items.len().min(64));
+        let part = std::mem::replace(&mut self.items, rest);
+        Some(Output::Message(Message::Items(Bounded::new(part).unwrap_or_default())))
+    }
+
+    /// Whether everything was said and every file closed: time for [`Receiver::finish`].
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let root = self.root.is_some() || self.options.dry_run || self.failed_paths > 0;
+        self.settled && self.open_files == 0 && root && self.ready.is_empty()
+    }
+
+    /// How far the session is, in files and bytes, is the driver's to count; this counts exchanges that
+    /// nothing else overlapped.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.rounds
+    }
+
+    /// What was planned and done so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report { failed: self.failed_paths, ..self.report }
+    }
+
+    /// The path of a file being made, for messages.
+    #[must_use]
+    pub fn file_path(&self, file: FileId) -> RelPath {
+        self.files.get(&file).map_or_else(RelPath::root, |file| self.path(&file.place))
+    }
+
+    /// The path of a place in the mirror.
+    #[must_use]
+    pub fn path(&self, place: &Place) -> RelPath {
+        self.dir_path(place.dir).join(&place.name)
+    }
+
+    fn dir_path(&self, dir: DirId) -> RelPath {
+        let mut names = Vec::new();
+        let mut at = dir;
+        while let Some(place) = self.places.get(at.0 as usize).and_then(|dir| dir.place.as_ref()) {
+            names.push(&place.name);
+            at = place.dir;
+        }
+        names.into_iter().rev().fold(RelPath::root(), |path, name| path.join(name))
+    }
+
+    fn mirror(&mut self) -> &mut Builder {
+        self.mirror.as_mut().expect("the mirror is taken only by finish, which consumes the receiver")
+    }
+
+    fn waiting(&mut self) {
+        if self.open_dirs == 0 && self.open_files == 0 {
+            self.rounds += 1;
+        }
+    }
+
+    fn action(&mut self, action: Action) {
+        self.ready.push_back(Output::Action(action));
+    }
+
+    fn item(&mut self, path: impl FnOnce(&Receiver) -> RelPath, change: Change, kind: Kind) {
+        if self.options.itemize {
+            let path = path(self);
+            self.items.push(Item { path, change, kind });
+        }
+    }
+
+    /// Counts and tells that `place` is new, or differs from the destination's entry `was`.
+    fn note(&mut self, place: &Place, kind: Kind, size: Option<u64>, meta: Meta, was: Option<&Entry>) {
+        let Some(was) = was else {
+            self.report.created += 1;
+            return self.item(|this| this.path(place), Change::Created, kind);
+        };
+        self.report.updated += 1;
+        let change = Change::Updated { size: was.size() != size, meta: self.meta_change(was.meta, meta) };
+        self.item(|this| this.path(place), change, kind);
+    }
+
+    fn meta_change(&self, from: Meta, to: Meta) -> MetaChange {
+        let owner = self.own.profile().owner();
+        MetaChange {
+            mode: from.mode != to.mode,
+            uid: owner && from.uid != to.uid,
+            gid: owner && from.gid != to.gid,
+            mtime: from.mtime != to.mtime,
+        }
+    }
+}
+
+/// The kind of an entry, for people.
+pub(crate) fn kind_of(node: &Node) -> Kind {
+    match node {
+        Node::File { link: None, .. } => Kind::File,
+        Node::File { .. } => Kind::Link,
+        Node::Dir { .. } => Kind::Dir,
+        Node::Symlink { .. } => Kind::Symlink,
+        Node::Special => Kind::Special,
+    }
+}
+
+/// The hash that proves a finished mirror.
+pub(crate) fn mirror_root(mirror: &Snapshot) -> Option<Hash> {
+    let full = mirror.digests(DirId::ROOT)?.full;
+    Some(snapshot::root_hash(mirror.profile(), mirror.params(), &mirror.meta(), &full))
+}
