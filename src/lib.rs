@@ -13,4 +13,6 @@ pub mod path;
 
 pub mod monitor;
 
+pub mod chunk;
+
 pub mod fs;
