@@ -14,5 +14,6 @@ pub mod path;
 pub mod monitor;
 
 pub mod chunk;
+pub mod tree;
 
 pub mod fs;
