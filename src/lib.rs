@@ -13,6 +13,9 @@ pub mod monitor;
 pub mod path;
 
 pub mod chunk;
+pub mod tree;
+
 pub mod snapshot;
+pub mod transfer;
 
 pub mod fs;
