@@ -10,6 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 
+/// How the names begin that this program gives to what it has not finished. They are no part of any tree: a
+/// scan passes over them, a peer may not send them, and the next run removes them.
+pub const STAGING_PREFIX: &[u8] = b".syncline-tmp-";
+
 /// Why bytes are not a name or a relative path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -57,12 +57,23 @@ impl Profile {
         (bits & !(Profile::OWNER | Profile::SETID) == 0).then_some(Profile(bits))
     }
 
+    /// What of a file's or directory's permission bits counts.
+    #[must_use]
+    pub fn file_mode(self, mode: u32) -> u32 {
+        mode & if self.setid() { 0o7777 } else { 0o1777 }
+    }
+
+    /// What of a directory's metadata counts.
+    #[must_use]
+    pub fn dir_meta(self, meta: Meta) -> Meta {
+        self.normalize(meta, DIR)
+    }
+
     /// `meta` of an entry of kind byte `kind`, with what does not count set to zero.
     pub(super) fn normalize(self, mut meta: Meta, kind: u8) -> Meta {
         meta.mode &= match kind {
             SYMLINK => 0,
-            _ if self.setid() => 0o7777,
-            _ => 0o1777,
+            _ => self.file_mode(u32::MAX),
         };
         if !self.owner() {
             (meta.uid, meta.gid) = (0, 0);

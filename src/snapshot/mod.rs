@@ -258,6 +258,33 @@ impl Snapshot {
         }
     }
 
+    /// Sets what was found out about a file when it was read: root, length and metadata. As
+    /// [`Snapshot::set_root`] otherwise.
+    ///
+    /// # Panics
+    /// If `id` is not a regular file of this snapshot.
+    pub fn set_file(&mut self, id: EntryId, root: Hash, len: u64, meta: Meta) {
+        self.set_root(id, root);
+        let entry = &mut self.entries[id.index()];
+        entry.meta = meta;
+        if let Node::File { size, .. } = &mut entry.node {
+            *size = len;
+        }
+    }
+
+    /// Gives every further name of a hard-linked file the root, length and metadata of its first name.
+    pub fn resolve_links(&mut self) {
+        for at in 0..self.entries.len() {
+            let Node::File { link: Some(first), .. } = &self.entries[at].node else { continue };
+            let Some(first) = self.find_path(first).map(|first| self.entry(first)) else { continue };
+            let (Node::File { size, root: Some(root), link: None }, meta) = (&first.node, first.meta) else {
+                continue;
+            };
+            let (size, root) = (*size, *root);
+            self.set_file(EntryId(at as u32), root, size, meta);
+        }
+    }
+
     /// Replaces the profile; digests are not known again until [`Snapshot::refresh`].
     pub fn set_profile(&mut self, profile: Profile) {
         if self.profile != profile {

@@ -8,7 +8,9 @@
 //! asked for; every message before a listing that names a file comes before that file's bytes; requests
 //! wait in a queue of bounded length.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::message::{
     Abort, CHUNKS_MAX, Gone, LISTING_MAX, Message, MetaCoder, Report, Tree, WireChild, WireEntry, WireNode,
@@ -24,6 +26,8 @@ use crate::snapshot::{DirId, EntryId, Node, Snapshot};
 const QUEUE_MAX: usize = 1 << 18;
 /// Listed bytes sent unasked behind a listing that was asked for: what a round trip would cost more than.
 const SPECULATE_BYTES: usize = 16 << 10;
+/// Entries of one message take so many bytes at most.
+const LISTING_BYTES: usize = 256 << 10;
 /// A job that streams small files ends at so many bytes, or files.
 const BATCH_BYTES: u64 = 512 << 10;
 const BATCH_FILES: usize = 256;
@@ -104,8 +108,8 @@ pub struct Sender {
     listed: HashSet<DirId>,
     refreshed: HashSet<DirId>,
     described: HashSet<EntryId>,
-    lists: std::collections::HashMap<EntryId, std::sync::Arc<[ChunkRef]>>,
-    held: std::collections::HashMap<EntryId, u64>,
+    lists: HashMap<EntryId, Arc<[ChunkRef]>>,
+    held: HashMap<EntryId, u64>,
     held_bytes: u64,
     jobs: usize,
     tree: Option<(DirId, DirTree)>,
@@ -133,8 +137,8 @@ impl Sender {
             listed: HashSet::new(),
             refreshed: HashSet::new(),
             described: HashSet::new(),
-            lists: std::collections::HashMap::new(),
-            held: std::collections::HashMap::new(),
+            lists: HashMap::new(),
+            held: HashMap::new(),
             held_bytes: 0,
             jobs: 0,
             tree: None,
@@ -489,18 +493,36 @@ impl Sender {
             self.message(Message::Nodes { dir: dir.0, level, first: 0, digests });
             return false;
         }
+        self.listings(dir, None, ids);
+        true
+    }
+
+    /// Lists entries in as many parts as their number and size take.
+    fn listings(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>) {
         let mut first = ids.start;
         loop {
+            let mut bytes = 0;
+            let fits = |id: &u32| {
+                let entry = self.snapshot.entry(EntryId(*id));
+                let extra = match &entry.node {
+                    Node::Symlink { target } => target.len(),
+                    Node::File { link: Some(first), .. } => first.as_bytes().len(),
+                    _ => 0,
+                };
+                bytes += entry.name.as_bytes().len() + extra + 128;
+                bytes <= LISTING_BYTES
+            };
             let end = ids.end.min(first + LISTING_MAX as u32);
-            self.listing(dir, None, first..end, end < ids.end);
+            let end = first + ((first..end).take_while(fits).count() as u32).max(1).min(ids.end - first);
+            self.listing(dir, node, first..end, end < ids.end);
             first = end;
-            if end == ids.end {
-                return true;
+            if end >= ids.end {
+                return;
             }
         }
     }
 
-    fn listing(&mut self, dir: DirId, node: Option<u32>, ids: std::ops::Range<u32>, more: bool) {
+    fn listing(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>, more: bool) {
         let mut coder = MetaCoder::default();
         let entries = ids.clone().map(|id| {
             let entry = self.snapshot.entry(EntryId(id));
@@ -542,7 +564,7 @@ impl Sender {
         };
         let range = children.children.clone();
         if level == 0 {
-            self.listing(dir, Some(node), start + range.start..start + range.end, false);
+            self.listings(dir, Some(node), start + range.start..start + range.end);
             return;
         }
         let below = &tree.levels[usize::from(level) - 1][range.start as usize..range.end as usize];

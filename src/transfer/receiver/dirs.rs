@@ -8,12 +8,9 @@ use super::{
     Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, kind_of, limits, violation,
 };
 use crate::hash::Hash;
-use crate::path::Name;
+use crate::path::{Name, STAGING_PREFIX};
 use crate::snapshot::{BuildError, DirId, Digests, Entry, EntryId, Node};
 use crate::transfer::message::{MetaCoder, WireChild, WireDigests, WireEntry, WireMeta, WireNode};
-
-/// Names that only this program gives; a sender has no business with them.
-pub(crate) const STAGING_PREFIX: &[u8] = b".syncline-tmp-";
 
 /// A directory that the sender has named.
 pub(super) struct Dir {

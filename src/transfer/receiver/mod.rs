@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use super::locals::{LocalChunk, LocalFile, Locals};
 use super::message::{
-    Abort, Change, Item, Kind, Message, MetaChange, MetaCoder, REQUEST_MAX, Report, Tree,
+    Abort, Change, Gone, Item, Kind, Message, MetaChange, MetaCoder, REQUEST_MAX, Report, Tree,
 };
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
@@ -237,6 +237,14 @@ pub struct Receiver {
     open_dirs: u64,
     open_files: u64,
     failed_paths: u64,
+    lost: Vec<(RelPath, Gone)>,
+    /// Doomed files and directories whose bytes have moved.
+    taken_files: HashSet<EntryId>,
+    taken_dirs: HashSet<DirId>,
+    moves: Vec<MovedDir>,
+    moved_metas: Vec<(Place, Meta, Meta)>,
+    /// Numbers for files that the sender has not numbered, counting down.
+    synthetic: u32,
 }
 
 /// Requests that are collected into few messages.
@@ -295,6 +303,12 @@ impl Receiver {
             open_dirs: 0,
             open_files: 0,
             failed_paths: 0,
+            lost: Vec::new(),
+            taken_files: HashSet::new(),
+            taken_dirs: HashSet::new(),
+            moves: Vec::new(),
+            moved_metas: Vec::new(),
+            synthetic: u32::MAX,
             own,
             locals,
             theirs,

@@ -1,0 +1,275 @@
+//! Where staged things stand: which directories are new, under which name, and who made what.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::ApplyError;
+use crate::chunk::ChunkRef;
+use crate::fs::{DirRef, FileRef, Time};
+use crate::hash::Hash;
+use crate::path::{Name, RelPath, STAGING_PREFIX};
+use crate::snapshot::{DirId, EntryId, Profile, Snapshot};
+use crate::transfer::locals::LocalFile;
+use crate::transfer::receiver::Place;
+
+/// Directory handles a worker keeps open at most.
+const HANDLES_MAX: usize = 64;
+
+/// A file that was made: what the next scan need not read.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Device and inode.
+    pub inode: (u64, u64),
+    /// Its root.
+    pub root: Hash,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its modification time.
+    pub mtime: Time,
+    /// Its chunks.
+    pub chunks: Vec<ChunkRef>,
+}
+
+/// A name under a temporary name in an existing directory.
+#[derive(Clone, Debug)]
+pub(super) struct Rename {
+    pub(super) dir: DirId,
+    pub(super) temporary: Name,
+    pub(super) name: Name,
+}
+
+/// What workers share: the destination, and what stands where in it.
+pub struct Stage {
+    pub(super) root: DirRef,
+    pub(super) own: Arc<Snapshot>,
+    /// Files left by an interrupted run, by number.
+    leftovers: Vec<RelPath>,
+    pub(super) profile: Profile,
+    /// Distinguishes this run's temporary names.
+    run: u64,
+    counter: AtomicU64,
+    slots: Mutex<Vec<Option<Arc<Slot>>>>,
+    pub(super) renames: Mutex<Vec<Rename>>,
+    pub(super) made: Mutex<Vec<Made>>,
+}
+
+/// A directory of the mirror.
+pub(super) struct Slot {
+    place: Option<Place>,
+    /// Whether the destination has it, at its place, already.
+    pub(super) in_place: bool,
+    /// The name it stands under while its parent does not have it under its own.
+    staged_as: Option<Name>,
+    created: Mutex<bool>,
+}
+
+impl Slot {
+    /// This directory, once it stands under its own name.
+    pub(super) fn placed(&self) -> Slot {
+        let created = Mutex::new(*lock(&self.created));
+        Slot { place: self.place.clone(), in_place: true, staged_as: None, created }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A worker that panicked has already failed the run; what it shared is still consistent.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    /// Stages into `root`, whose snapshot is `own`. `run` is any number no other run has; `leftovers` are the
+    /// files behind [`LocalFile::Leftover`].
+    #[must_use]
+    pub fn new(root: DirRef, own: Arc<Snapshot>, leftovers: Vec<RelPath>, run: u64) -> Arc<Stage> {
+        let slot = Slot { place: None, in_place: true, staged_as: None, created: Mutex::new(true) };
+        Arc::new(Stage {
+            root,
+            profile: own.profile(),
+            own,
+            leftovers,
+            run,
+            counter: AtomicU64::new(0),
+            slots: Mutex::new(vec![Some(Arc::new(slot))]),
+            renames: Mutex::default(),
+            made: Mutex::default(),
+        })
+    }
+
+    /// Tells of a directory of the mirror, before anything in it.
+    pub fn dir(&self, dir: DirId, place: Place, own: bool) {
+        let parent_in_place = self.slot(place.dir).is_some_and(|parent| parent.in_place);
+        let staged_as = (!own && parent_in_place).then(|| self.temporary_name());
+        let slot = Slot { place: Some(place), in_place: own, staged_as, created: Mutex::new(own) };
+        let mut slots = lock(&self.slots);
+        let at = dir.0 as usize;
+        if slots.len() <= at {
+            slots.resize_with(at + 1, || None);
+        }
+        if let Some(name) = slot.staged_as.clone()
+            && let Some(place) = &slot.place
+        {
+            let rename = Rename { dir: place.dir, temporary: name, name: place.name.clone() };
+            lock(&self.renames).push(rename);
+        }
+        slots[at] = Some(Arc::new(slot));
+    }
+
+    pub(super) fn slot(&self, dir: DirId) -> Option<Arc<Slot>> {
+        lock(&self.slots).get(dir.0 as usize).cloned().flatten()
+    }
+
+    pub(super) fn temporary_name(&self) -> Name {
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        let mut name = STAGING_PREFIX.to_vec();
+        name.extend_from_slice(format!("{:016x}-{count:x}", self.run).as_bytes());
+        Name::new(&name).expect("a prefix and hexadecimal digits are a name")
+    }
+
+    pub(super) fn path(&self, place: &Place) -> RelPath {
+        self.dir_path(place.dir).join(&place.name)
+    }
+
+    pub(super) fn dir_path(&self, dir: DirId) -> RelPath {
+        let mut names = Vec::new();
+        let mut at = dir;
+        while let Some(place) = self.slot(at).and_then(|slot| slot.place.clone()) {
+            names.push(place.name);
+            at = place.dir;
+        }
+        names.iter().rev().fold(RelPath::root(), |path, name| path.join(name))
+    }
+
+    /// Files that were made, for the index.
+    pub fn take_made(&self) -> Vec<Made> {
+        std::mem::take(&mut lock(&self.made))
+    }
+}
+
+/// Open directories, a few at a time: never by more than one name at once, so at any depth.
+pub(super) struct Handles {
+    stage: Arc<Stage>,
+    mirror: HashMap<DirId, DirRef>,
+    own: HashMap<DirId, DirRef>,
+    files: HashMap<LocalFile, FileRef>,
+}
+
+impl Handles {
+    pub(super) fn new(stage: Arc<Stage>) -> Handles {
+        Handles { stage, mirror: HashMap::new(), own: HashMap::new(), files: HashMap::new() }
+    }
+
+    /// A directory of the mirror, made if it is new, under its temporary name if it is staged.
+    pub(super) fn mirror(&mut self, dir: DirId) -> Result<DirRef, ApplyError> {
+        let mut path = Vec::new();
+        let mut at = dir;
+        let mut handle = loop {
+            if at == DirId::ROOT {
+                break self.stage.root.clone();
+            }
+            if let Some(handle) = self.mirror.get(&at) {
+                break handle.clone();
+            }
+            let Some(slot) = self.stage.slot(at) else {
+                let missing = io::Error::from(io::ErrorKind::NotFound);
+                return Err(ApplyError::io(self.stage.dir_path(at), "open")(missing));
+            };
+            let parent = slot.place.as_ref().map_or(DirId::ROOT, |place| place.dir);
+            path.push((at, slot));
+            at = parent;
+        };
+        for (dir, slot) in path.into_iter().rev() {
+            handle = enter(&handle, &slot)
+                .map_err(|error| ApplyError::io(self.stage.dir_path(dir), "create directory")(error))?;
+            if self.mirror.len() >= HANDLES_MAX {
+                self.mirror.clear();
+            }
+            self.mirror.insert(dir, handle.clone());
+        }
+        Ok(handle)
+    }
+
+    /// A directory of the destination as it was.
+    pub(super) fn own(&mut self, dir: DirId) -> io::Result<DirRef> {
+        let snapshot = self.stage.own.clone();
+        let mut path = Vec::new();
+        let mut at = dir;
+        let mut handle = loop {
+            if let Some(handle) = self.own.get(&at) {
+                break handle.clone();
+            }
+            let Some(entry) = snapshot.entry_of(at) else { break self.stage.root.clone() };
+            path.push((at, entry));
+            at = snapshot.parent(at);
+        };
+        for (dir, entry) in path.into_iter().rev() {
+            handle = handle.open_dir(&snapshot.entry(entry).name)?;
+            if self.own.len() >= HANDLES_MAX {
+                self.own.clear();
+            }
+            self.own.insert(dir, handle.clone());
+        }
+        Ok(handle)
+    }
+
+    /// The directory and name of a file that is here.
+    pub(super) fn local(&mut self, file: LocalFile) -> io::Result<(DirRef, Name)> {
+        match file {
+            LocalFile::Entry(id) => {
+                let snapshot = self.stage.own.clone();
+                let dir = self.own(snapshot.dir_of(id))?;
+                Ok((dir, snapshot.entry(id).name.clone()))
+            }
+            LocalFile::Leftover(at) => {
+                let stage = self.stage.clone();
+                let path = stage.leftovers.get(at as usize).and_then(RelPath::split_last);
+                let (parent, name) = path.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                let mut dir = stage.root.clone();
+                for component in parent.components() {
+                    dir = dir.open_dir(&component)?;
+                }
+                Ok((dir, name))
+            }
+        }
+    }
+
+    /// A file that is here, open for reading.
+    pub(super) fn local_file(&mut self, file: LocalFile) -> io::Result<FileRef> {
+        if let Some(open) = self.files.get(&file) {
+            return Ok(open.clone());
+        }
+        let (dir, name) = self.local(file)?;
+        let open = dir.open_file(&name)?;
+        if self.files.len() >= HANDLES_MAX {
+            self.files.clear();
+        }
+        self.files.insert(file, open.clone());
+        Ok(open)
+    }
+
+    /// The directory that holds one of the destination's entries.
+    pub(super) fn parent_of(&mut self, entry: EntryId) -> io::Result<DirRef> {
+        let dir = self.stage.own.dir_of(entry);
+        self.own(dir)
+    }
+
+    /// Forgets every handle: names may have changed.
+    pub(super) fn clear(&mut self) {
+        self.mirror.clear();
+        self.own.clear();
+        self.files.clear();
+    }
+}
+
+fn enter(parent: &DirRef, slot: &Slot) -> io::Result<DirRef> {
+    let Some(place) = &slot.place else { return Ok(parent.clone()) };
+    let name = slot.staged_as.as_ref().unwrap_or(&place.name);
+    let mut created = lock(&slot.created);
+    if *created {
+        return parent.open_dir(name);
+    }
+    let dir = parent.create_dir(name, 0o700)?;
+    *created = true;
+    Ok(dir)
+}

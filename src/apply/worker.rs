@@ -1,0 +1,365 @@
+//! One thread's share of the staging: bytes in, checked files under temporary names out.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::stage::{Handles, Made, Rename, Stage, lock};
+use super::ApplyError;
+use crate::chunk::{ChunkRef, Chunker};
+use crate::fs::{Attrs, DirRef, FileRef, Stat};
+use crate::hash::{Domain, Hash};
+use crate::path::Name;
+use crate::snapshot::{Meta, Profile};
+use crate::transfer::locals::{LocalChunk, LocalFile};
+use crate::transfer::receiver::{Action, Close, FileId, Place, Unverified};
+use crate::tree;
+
+/// What became of an action.
+#[derive(Debug)]
+pub enum Done {
+    /// A file is staged, checked, complete.
+    Closed(FileId, u64),
+    /// A copied chunk was not what the index promised.
+    CopyFailed(FileId, u64, ChunkRef),
+    /// A cloned file was not what the index promised.
+    CloneFailed(FileId, Place, Close),
+    /// A file or link cannot be made. `None`: it was no file.
+    Failed(Option<FileId>, ApplyError),
+}
+
+/// Runs actions. All actions on one file go to one worker, in order.
+pub struct Worker {
+    stage: Arc<Stage>,
+    handles: Handles,
+    open: HashMap<FileId, Open>,
+    given_up: HashSet<FileId>,
+    buffer: Vec<u8>,
+    chunker: Chunker,
+}
+
+struct Open {
+    place: Place,
+    dir: DirRef,
+    name: Name,
+    staged: bool,
+    file: FileRef,
+    /// Chunks written in order, while they are: a file streamed in one pass has no other list.
+    chunks: Vec<(u64, ChunkRef)>,
+    /// Copies that found other bytes: to be written before the file is complete.
+    awaited: HashSet<u64>,
+}
+
+impl Worker {
+    /// A worker of `stage`.
+    #[must_use]
+    pub fn new(stage: Arc<Stage>) -> Worker {
+        let chunker = Chunker::new(stage.own.params());
+        let handles = Handles::new(stage.clone());
+        Worker {
+            stage,
+            handles,
+            open: HashMap::new(),
+            given_up: HashSet::new(),
+            buffer: Vec::new(),
+            chunker,
+        }
+    }
+
+    /// Does one action, and tells `done` what became of it.
+    ///
+    /// # Errors
+    /// Only fatal ones ([`ApplyError::is_fatal`]); others are told to `done`.
+    pub fn run(&mut self, action: Action, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
+        let file = file_of(&action);
+        if file.is_some_and(|file| self.given_up.contains(&file)) {
+            return Ok(());
+        }
+        match self.act(action, done) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                if let Some(file) = file {
+                    self.given_up.insert(file);
+                    self.discard(file);
+                }
+                done(Done::Failed(file, error));
+                Ok(())
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
+        match action {
+            // Directories are made when something is made in them, or at the end.
+            Action::Dir { dir, .. } => self.handles.mirror(dir).map(drop),
+            Action::Meta { .. } => Ok(()),
+            Action::Whole { file, place, data, close } => {
+                let (chunk, bytes) = self.verify(&place, data)?;
+                if chunk.hash != close.root || u64::from(chunk.len) != close.size {
+                    return Err(ApplyError::HashMismatch { path: self.stage.path(&place) });
+                }
+                let open = self.create(place, close.meta)?;
+                self.write(&open, &bytes, 0)?;
+                self.complete(open, close, vec![chunk])?;
+                done(Done::Closed(file, close.size));
+                Ok(())
+            }
+            Action::Create { file, place, .. } => {
+                let open = self.create(place, Meta { mode: 0o600, ..Meta::default() })?;
+                self.open.insert(file, open);
+                Ok(())
+            }
+            Action::Write { file, offset, data } => {
+                let Some(place) = self.open.get(&file).map(|open| open.place.clone()) else { return Ok(()) };
+                let (chunk, bytes) = self.verify(&place, data)?;
+                self.put(file, offset, chunk, &bytes)
+            }
+            Action::Copy { file, offset, chunk, from } => self.copy(file, offset, chunk, from, done),
+            Action::Finish { file, close } => self.finish(file, close, done),
+            Action::Discard { file } => {
+                self.discard(file);
+                Ok(())
+            }
+            Action::Clone { file, place, from, doomed, close } => {
+                match self.clone_file(&place, from, doomed, close) {
+                    Ok(true) => done(Done::Closed(file, close.size)),
+                    Ok(false) => done(Done::CloneFailed(file, place, close)),
+                    Err(error) => return Err(error),
+                }
+                Ok(())
+            }
+            Action::Symlink { place, target, meta } => self.symlink(place, &target, meta),
+        }
+    }
+
+    fn verify(&self, place: &Place, data: Unverified) -> Result<(ChunkRef, bytes::Bytes), ApplyError> {
+        data.verify().ok_or_else(|| ApplyError::HashMismatch { path: self.stage.path(place) })
+    }
+
+    /// Where a name is made: itself in a staged directory, a temporary one in an existing directory.
+    fn target(&mut self, place: &Place) -> Result<(DirRef, Name, bool), ApplyError> {
+        let dir = self.handles.mirror(place.dir)?;
+        let staged = self.stage.slot(place.dir).is_none_or(|slot| !slot.in_place);
+        let name = if staged { place.name.clone() } else { self.stage.temporary_name() };
+        Ok((dir, name, staged))
+    }
+
+    fn create(&mut self, place: Place, meta: Meta) -> Result<Open, ApplyError> {
+        let (dir, name, staged) = self.target(&place)?;
+        // In a staged directory, which is private, a file may have its mode from the start.
+        let mode = if staged { self.stage.profile.file_mode(meta.mode) & 0o777 } else { 0o600 };
+        let file = dir
+            .create_file(&name, mode)
+            .map_err(|error| ApplyError::io(self.stage.path(&place), "create")(error))?;
+        Ok(Open { place, dir, name, staged, file, chunks: Vec::new(), awaited: HashSet::new() })
+    }
+
+    fn write(&self, open: &Open, bytes: &[u8], offset: u64) -> Result<(), ApplyError> {
+        let wrote = if bytes.is_empty() { Ok(()) } else { open.file.write_all_at(bytes, offset) };
+        wrote.map_err(|error| {
+            // Room for the old file's sake: what was staged of this one is of no use now.
+            let _ = open.dir.remove_file(&open.name);
+            ApplyError::io(self.stage.path(&open.place), "write")(error)
+        })
+    }
+
+    fn put(&mut self, file: FileId, offset: u64, chunk: ChunkRef, bytes: &[u8]) -> Result<(), ApplyError> {
+        let Some(open) = self.open.get(&file) else { return Ok(()) };
+        self.write(open, bytes, offset)?;
+        if let Some(open) = self.open.get_mut(&file) {
+            open.awaited.remove(&offset);
+            open.chunks.push((offset, chunk));
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        chunk: ChunkRef,
+        from: LocalChunk,
+        done: &mut dyn FnMut(Done),
+    ) -> Result<(), ApplyError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(chunk.len as usize, 0);
+        let read =
+            self.handles.local_file(from.file).and_then(|open| open.read_full_at(&mut buffer, from.offset));
+        let good = matches!(read, Ok(len) if len == buffer.len())
+            && Hash::of(Domain::Chunk, &buffer) == chunk.hash;
+        let result = if good {
+            self.put(file, offset, chunk, &buffer)
+        } else {
+            if let Some(open) = self.open.get_mut(&file) {
+                open.awaited.insert(offset);
+            }
+            done(Done::CopyFailed(file, offset, chunk));
+            Ok(())
+        };
+        self.buffer = buffer;
+        result
+    }
+
+    fn finish(&mut self, file: FileId, close: Close, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
+        if self.open.get(&file).is_none_or(|open| !open.awaited.is_empty()) {
+            // Some copy failed; another `Finish` follows its bytes.
+            return Ok(());
+        }
+        let Some(mut open) = self.open.remove(&file) else { return Ok(()) };
+        let mut chunks = std::mem::take(&mut open.chunks);
+        chunks.sort_unstable_by_key(|(offset, _)| *offset);
+        let mut builder = tree::Builder::new();
+        let mut end = 0;
+        for (offset, chunk) in &chunks {
+            let whole = *offset == end;
+            end += u64::from(chunk.len);
+            builder.push(*chunk);
+            if !whole {
+                return Err(ApplyError::HashMismatch { path: self.stage.path(&open.place) });
+            }
+        }
+        let root = builder.finish();
+        if root.hash != close.root || end != close.size {
+            return Err(ApplyError::HashMismatch { path: self.stage.path(&open.place) });
+        }
+        self.complete(open, close, chunks.into_iter().map(|(_, chunk)| chunk).collect())?;
+        done(Done::Closed(file, close.size));
+        Ok(())
+    }
+
+    /// A file's bytes are all there: its metadata, and a name to rename.
+    fn complete(&mut self, open: Open, close: Close, chunks: Vec<ChunkRef>) -> Result<(), ApplyError> {
+        let Open { place, dir: _, name, staged, file, .. } = open;
+        let failed = |operation| {
+            let path = self.stage.path(&place);
+            move |error| ApplyError::io(path, operation)(error)
+        };
+        let stat = file.stat().map_err(failed("stat"))?;
+        let attrs = attrs(self.stage.profile, &stat, close.meta);
+        if attrs != Attrs::default() {
+            file.set_attrs(&attrs).map_err(failed("set metadata"))?;
+        }
+        let inode = (stat.dev, stat.ino);
+        let made = Made { inode, root: close.root, size: close.size, mtime: close.meta.mtime, chunks };
+        lock(&self.stage.made).push(made);
+        if !staged {
+            let rename = Rename { dir: place.dir, temporary: name, name: place.name };
+            lock(&self.stage.renames).push(rename);
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, file: FileId) {
+        if let Some(open) = self.open.remove(&file) {
+            let _ = open.dir.remove_file(&open.name);
+        }
+    }
+
+    /// Makes a file like one that is here; `false` if that one is not what it was.
+    fn clone_file(
+        &mut self,
+        place: &Place,
+        from: LocalFile,
+        doomed: bool,
+        close: Close,
+    ) -> Result<bool, ApplyError> {
+        let Ok((from_dir, from_name)) = self.handles.local(from) else { return Ok(false) };
+        let Ok(stat) = from_dir.stat(&from_name) else { return Ok(false) };
+        let movable = doomed || matches!(from, LocalFile::Leftover(_));
+        if movable && stat.nlink == 1 && stat.size == close.size {
+            let (dir, name, staged) = self.target(place)?;
+            if from_dir.link(&from_name, &*dir, &name).is_ok() {
+                let attrs = attrs(self.stage.profile, &stat, close.meta);
+                dir.set_attrs(&name, &attrs)
+                    .map_err(|error| ApplyError::io(self.stage.path(place), "set metadata")(error))?;
+                let inode = (stat.dev, stat.ino);
+                let (root, size, mtime) = (close.root, close.size, close.meta.mtime);
+                lock(&self.stage.made).push(Made { inode, root, size, mtime, chunks: Vec::new() });
+                if !staged {
+                    let rename = Rename { dir: place.dir, temporary: name, name: place.name.clone() };
+                    lock(&self.stage.renames).push(rename);
+                }
+                return Ok(true);
+            }
+        }
+        let Ok(source) = from_dir.open_file(&from_name) else { return Ok(false) };
+        let open = self.create(place.clone(), Meta { mode: 0o600, ..Meta::default() })?;
+        let (chunks, root) = self.copy_all(&source, &open)?;
+        if root != close.root {
+            let _ = open.dir.remove_file(&open.name);
+            return Ok(false);
+        }
+        self.complete(open, close, chunks)?;
+        Ok(true)
+    }
+
+    fn copy_all(&mut self, source: &FileRef, open: &Open) -> Result<(Vec<ChunkRef>, Hash), ApplyError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(4 * self.chunker.max(), 0);
+        let (mut offset, mut filled, mut chunks) = (0_u64, 0, Vec::new());
+        let mut builder = tree::Builder::new();
+        loop {
+            let read = source
+                .read_full_at(&mut buffer[filled..], offset + filled as u64)
+                .map_err(|error| ApplyError::io(self.stage.path(&open.place), "read a copy of")(error))?;
+            filled += read;
+            let ended = filled < buffer.len();
+            let mut start = 0;
+            while start < filled && (ended || filled - start >= self.chunker.max()) {
+                let chunk = ChunkRef::of(&buffer[start..start + self.chunker.cut(&buffer[start..filled])]);
+                start += chunk.len as usize;
+                builder.push(chunk);
+                chunks.push(chunk);
+            }
+            self.write(open, &buffer[..start], offset)?;
+            offset += start as u64;
+            buffer.copy_within(start..filled, 0);
+            filled -= start;
+            if ended {
+                break;
+            }
+        }
+        self.buffer = buffer;
+        Ok((chunks, builder.finish().hash))
+    }
+
+    fn symlink(&mut self, place: Place, target: &[u8], meta: Meta) -> Result<(), ApplyError> {
+        let (dir, name, staged) = self.target(&place)?;
+        let failed = |error| ApplyError::io(self.stage.path(&place), "create symbolic link")(error);
+        dir.create_symlink(&name, target).map_err(failed)?;
+        let stat = dir.stat(&name).map_err(failed)?;
+        let attrs = Attrs { mode: None, ..attrs(self.stage.profile, &stat, meta) };
+        dir.set_attrs(&name, &attrs).map_err(failed)?;
+        if !staged {
+            let rename = Rename { dir: place.dir, temporary: name, name: place.name };
+            lock(&self.stage.renames).push(rename);
+        }
+        Ok(())
+    }
+}
+
+/// What must be set so that something with `stat` has `meta`, as far as the profile counts it.
+pub(super) fn attrs(profile: Profile, stat: &Stat, meta: Meta) -> Attrs {
+    let owner = (meta.uid, meta.gid);
+    let chown = profile.owner() && (stat.uid, stat.gid) != owner;
+    let mode = profile.file_mode(meta.mode);
+    Attrs {
+        owner: chown.then_some(owner),
+        // Changing the owner may clear bits, so the mode is set again after it.
+        mode: (chown || stat.mode != mode).then_some(mode),
+        mtime: (stat.mtime != meta.mtime).then_some(meta.mtime),
+    }
+}
+
+fn file_of(action: &Action) -> Option<FileId> {
+    match action {
+        Action::Whole { file, .. }
+        | Action::Create { file, .. }
+        | Action::Write { file, .. }
+        | Action::Copy { file, .. }
+        | Action::Finish { file, .. }
+        | Action::Discard { file }
+        | Action::Clone { file, .. } => Some(*file),
+        Action::Dir { .. } | Action::Symlink { .. } | Action::Meta { .. } => None,
+    }
+}
