@@ -14,3 +14,4 @@ pub mod path;
 pub mod monitor;
 
 pub mod fs;
+pub mod net;
