@@ -19,3 +19,4 @@ pub mod snapshot;
 pub mod transfer;
 
 pub mod fs;
+pub mod net;
