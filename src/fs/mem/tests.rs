@@ -115,7 +115,6 @@ fn moved_files_are_never_lost() {
     c.rename(&name("f"), &*new, &name("f")).unwrap();
     root.link(&name("g"), &*new, &name("g")).unwrap();
     root.remove_file(&name("g")).unwrap();
-    // Turns the tree upside down: without order among moves, a ring that hangs in the air.
     b.rename(&name("c"), &*root, &name("c")).unwrap();
     root.rename(&name("a"), &*c, &name("a")).unwrap();
     a.remove_dir(&name("b")).unwrap();
@@ -125,6 +124,17 @@ fn moved_files_are_never_lost() {
         assert!(last("f") && last("g") && last("a") && last("c"), "{paths}");
     }
     assert!(seen.len() > 5);
+}
+
+#[test]
+fn directory_moves_happen_in_order() {
+    let fs = synced(&[("p/q/a/c/f", b"f")]);
+    let (root, c) = (fs.root(), fs.mkdir("p/q/a/c").unwrap());
+    fs.mkdir("p/q").unwrap().rename(&name("a"), &*root, &name("a")).unwrap();
+    // Alone, this would put `p` below itself: a ring that no path leads to.
+    root.rename(&name("p"), &*c, &name("p")).unwrap();
+    let expected = ["a a/c a/c/f a/c/p a/c/p/q", "a a/c a/c/f p p/q", "p p/q p/q/a p/q/a/c p/q/a/c/f"];
+    assert_eq!(outcomes(&fs, paths), set(&expected));
 }
 
 #[test]

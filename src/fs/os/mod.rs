@@ -2,7 +2,7 @@
 //!
 //! Everything below a root goes through `openat2` with `BENEATH | NO_SYMLINKS | NO_MAGICLINKS`, or through a
 //! call that by definition acts on the last component itself (`renameat`, `unlinkat`, `utimensat` with
-//! `NOFOLLOW`). A [`Name`](crate::path::Name) is a single component, so on a kernel without `openat2` (before
+//! `NOFOLLOW`). A [`Name`] is a single component, so on a kernel without `openat2` (before
 //! 5.6, or hidden by a sandbox) `openat` with `O_NOFOLLOW` confines just as well. A process that races us by
 //! swapping directories for links can make an operation fail, but cannot make it leave the tree.
 //!

@@ -30,6 +30,16 @@ fn tree_of_2000_levels_is_removed() {
 }
 
 #[test]
+fn removal_closes_far_handles_and_opens_the_way_again() {
+    let (fs, faults, levels) = (MemFs::new(), Faults::new(Plan::new()), 3 * walk::HANDLES_MAX as u64 + 8);
+    fs.mkdir(&vec!["a"; levels as usize].join("/")).unwrap();
+    walk::remove_tree(&*faults.wrap(fs.root()), &name("a")).unwrap();
+    // Each level once on the way down; on the way up the whole way to the deepest one that was closed.
+    let again = (1..=3).map(|times| levels - times * walk::HANDLES_MAX as u64).sum::<u64>();
+    assert_eq!(faults.count(Op::OpenDir), levels + again);
+}
+
+#[test]
 fn path_of_1000_levels_is_opened() {
     let world = World::os();
     deep(&world.root, 1000);
