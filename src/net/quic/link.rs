@@ -107,22 +107,33 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let done = self.sent_all.load(Relaxed) && self.read_all.load(Relaxed);
         let code = if done { CLOSE_DONE } else { CLOSE_ABANDONED };
+        let gone = || self.connection.close_reason().is_some();
+        // The client says goodbye first: the server's process is the one that lives on to repeat an answer. A
+        // connection that closes in its first moments may also fail to say so (see `INITIAL_WINDOW_BYTES`).
+        if done && self.connection.side().is_server() {
+            poll_for(LINGER, gone);
+        }
+        if gone() {
+            return;
+        }
         let before = self.connection.stats();
         self.connection.close(code.into(), b"");
         // Whoever is last here takes the runtime away: first let the goodbye go out. On a path that loses packets
         // stay for the closing period (three probe timeouts), in which quinn repeats it to a peer that asks.
-        if self.connection.close_reason() != Some(ConnectionError::LocallyClosed) {
-            return;
-        }
         if before.path.lost_packets > 0 {
             thread::sleep((3 * (3 * before.path.rtt + ACK_DELAY)).min(LINGER_LOSSY));
         }
-        for _ in 0..LINGER.as_millis() {
-            if self.connection.stats().udp_tx.datagrams > before.udp_tx.datagrams {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
+        poll_for(LINGER, || self.connection.stats().udp_tx.datagrams > before.udp_tx.datagrams);
+    }
+}
+
+/// Waits until `done`, but no longer than `patience`.
+fn poll_for(patience: Duration, done: impl Fn() -> bool) {
+    for _ in 0..patience.as_millis() {
+        if done() {
+            return;
         }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
