@@ -20,3 +20,7 @@ pub mod transfer;
 
 pub mod fs;
 pub mod net;
+pub mod scan;
+
+pub mod apply;
+pub mod sync;

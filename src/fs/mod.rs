@@ -116,6 +116,8 @@ pub trait Dir: Send + Sync {
     fn rename(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()>;
     /// Renames; `EEXIST` if `new_name` is there.
     fn rename_new(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()>;
+    /// Lets two names of this directory, of whatever kinds, change places.
+    fn exchange(&self, name: &Name, other: &Name) -> io::Result<()>;
     /// Removes a name that is not a directory.
     fn remove_file(&self, name: &Name) -> io::Result<()>;
     /// Removes an empty directory.

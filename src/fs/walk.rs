@@ -12,6 +12,7 @@ use std::io;
 use rustix::io::Errno;
 
 use super::{Attrs, Dir, DirRef, Kind, Stat};
+use crate::limits::NAME_BYTES_MAX;
 use crate::path::{Name, RelPath};
 
 /// Directories that a removal holds open at a time.
@@ -132,4 +133,16 @@ fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result
         }
         result => result,
     }
+}
+
+/// Exchanges two names by three renames, where the file system has no better: for a moment one of them is
+/// not there.
+pub(super) fn exchange_in_steps(dir: &dyn Dir, name: &Name, other: &Name) -> io::Result<()> {
+    let mut aside = other.as_bytes().to_vec();
+    aside.truncate(NAME_BYTES_MAX - 2);
+    aside.extend_from_slice(b".x");
+    let aside = Name::new(&aside).map_err(io::Error::other)?;
+    dir.rename_new(other, dir, &aside)?;
+    dir.rename_new(name, dir, other)?;
+    dir.rename_new(&aside, dir, name)
 }

@@ -11,7 +11,7 @@ use crate::fs::Time;
 use crate::hash::Hash;
 use crate::limits;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{Digests, Meta};
+use crate::snapshot::{Digests, DirId, Meta, Snapshot};
 
 /// The protocol version this build speaks, and the only one.
 pub const VERSION: u16 = 1;
@@ -94,6 +94,27 @@ pub struct Tree {
     pub errors: u64,
     /// Whether another `Tree` follows, with the root.
     pub more: bool,
+    /// Whether an interrupted run left bytes here that may be of use.
+    pub leftovers: bool,
+}
+
+impl Tree {
+    /// What is known of `snapshot`.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Tree {
+        let totals = snapshot.totals();
+        Tree {
+            root: snapshot.root(),
+            digests: snapshot.digests(DirId::ROOT).map(Into::into),
+            meta: MetaCoder::default().encode(snapshot.meta()),
+            entries: u64::from(snapshot.entry_count()),
+            files: totals.files,
+            bytes: totals.bytes,
+            errors: 0,
+            more: false,
+            leftovers: false,
+        }
+    }
 }
 
 /// [`Digests`] on the wire.

@@ -13,14 +13,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::message::{
-    Abort, CHUNKS_MAX, Gone, LISTING_MAX, Message, MetaCoder, Report, Tree, WireChild, WireEntry, WireNode,
+    Abort, CHUNKS_MAX, Gone, LISTING_MAX, Message, MetaCoder, Report, WireChild, WireEntry, WireNode,
 };
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::snapshot::node::DirTree;
-use crate::snapshot::{DirId, EntryId, Node, Snapshot};
+use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
 
 /// Requested elements that may wait at once.
 const QUEUE_MAX: usize = 1 << 18;
@@ -143,22 +143,6 @@ impl Sender {
             jobs: 0,
             tree: None,
             outcome: None,
-        }
-    }
-
-    /// The `Tree` that tells the receiver of `snapshot`.
-    #[must_use]
-    pub fn tree(snapshot: &Snapshot, errors: u64, more: bool) -> Tree {
-        let totals = snapshot.totals();
-        Tree {
-            root: snapshot.root(),
-            digests: snapshot.digests(DirId::ROOT).map(Into::into),
-            meta: MetaCoder::default().encode(snapshot.meta()),
-            entries: u64::from(snapshot.entry_count()),
-            files: totals.files,
-            bytes: totals.bytes,
-            errors,
-            more,
         }
     }
 
@@ -318,11 +302,13 @@ impl Sender {
         }
     }
 
-    /// One file of a [`Job::Stream`] was sent, `last` if it was the job's last: its root, or why not.
-    pub fn streamed(&mut self, file: EntryId, outcome: Result<Hash, Gone>, last: bool) {
+    /// One file of a [`Job::Stream`] was sent, `last` if it was the job's last: its root and, as it was
+    /// read, its length and metadata; or why not.
+    pub fn streamed(&mut self, file: EntryId, outcome: Result<(Hash, u64, Meta), Gone>, last: bool) {
         self.jobs -= usize::from(last);
-        if let Ok(root) = outcome {
+        if let Ok((root, size, meta)) = outcome {
             self.learn(file, root);
+            self.snapshot.set_file(file, size, meta, Some(root));
             self.settle_root();
         }
     }

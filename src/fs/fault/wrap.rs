@@ -110,6 +110,11 @@ impl Dir for FaultDir {
         self.inner.rename_new(name, unwrapped(new_dir), new_name)
     }
 
+    fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
+        self.judge_name(Op::Rename, name)?;
+        self.inner.exchange(name, other)
+    }
+
     fn remove_file(&self, name: &Name) -> io::Result<()> {
         self.judge_name(Op::RemoveFile, name)?;
         self.inner.remove_file(name)

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::MemFs;
 use super::image::{Body, Ino};
-use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use crate::fs::{walk, Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
 use crate::path::Name;
 
 pub(super) struct MemDir {
@@ -141,6 +141,10 @@ impl Dir for MemDir {
             return Err(Errno::EXIST.into());
         }
         Ok(disk.rename(self.ino, name, new_dir, new_name)?)
+    }
+
+    fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
+        walk::exchange_in_steps(self, name, other)
     }
 
     fn remove_file(&self, name: &Name) -> io::Result<()> {

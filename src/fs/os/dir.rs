@@ -14,7 +14,7 @@ use super::file::OsFile;
 use super::{
     lock, open_beneath, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd, timestamps,
 };
-use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat};
+use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, walk};
 use crate::path::Name;
 
 /// Bytes of directory records one `getdents64` may fill: about a thousand names.
@@ -167,6 +167,14 @@ impl Dir for OsDir {
         match result {
             // INVAL is also how a directory moved into itself is refused; the other way refuses that too.
             Err(Errno::INVAL | Errno::NOSYS) => self.rename_new_without_flag(name, new_dir, new_name),
+            result => Ok(result?),
+        }
+    }
+
+    fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
+        let (a, b, flags) = (name.as_bytes(), other.as_bytes(), RenameFlags::EXCHANGE);
+        match retry_on_intr(|| rustix::fs::renameat_with(&self.fd, a, &self.fd, b, flags)) {
+            Err(Errno::INVAL | Errno::NOSYS) => walk::exchange_in_steps(self, name, other),
             result => Ok(result?),
         }
     }

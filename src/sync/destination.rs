@@ -1,0 +1,461 @@
+//! Drives a [`Receiver`]: its actions to staging threads by directory, its requests to the sender, and the
+//! commit when both agree.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
+
+use super::source::await_tree;
+use super::wire::{FRAME_BYTES, Wire};
+use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
+use crate::apply::{ApplyError, Done, Made, Stage, Worker};
+use crate::fs::walk::remove_tree;
+use crate::hash::Hash;
+use crate::monitor::Phase;
+use crate::path::RelPath;
+use crate::scan::{Fingerprint, Scan, Seen};
+use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
+use crate::transfer::locals::Locals;
+use crate::transfer::message::{Gone, Item, Message, Report, Tree as TreeMessage};
+use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
+
+/// Batches of actions that wait for one staging thread at most.
+const QUEUE_BATCHES: usize = 4;
+
+/// How a receiver ended.
+pub(super) struct Received {
+    pub(super) root: Option<Hash>,
+    pub(super) report: Report,
+    pub(super) round_trips: u64,
+    pub(super) files_total: u64,
+    pub(super) bytes_total: u64,
+    pub(super) items: Vec<Item>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) code: u8,
+}
+
+/// Makes `tree` what the sender at the other end of `wire` has. `tell_items`: the other end wants them.
+pub(super) fn run(
+    mut tree: Tree,
+    wire: &Wire,
+    options: &Options,
+    tell_items: bool,
+) -> Result<Received, SyncError> {
+    let leftovers = super::leftovers::hash(&tree, options);
+    let unknown = !tree.scan.unknown().is_empty();
+    tell_tree(&tree, wire, unknown, !leftovers.is_empty());
+    if unknown {
+        tree.hash(options);
+        tell_tree(&tree, wire, false, !leftovers.is_empty());
+    }
+    let mut theirs = None;
+    while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
+        await_tree(wire, &mut theirs)?;
+    }
+    let theirs = theirs.ok_or(FrameError::Cut)?;
+    options.monitor.begin(Phase::Transfer, Some(theirs.files), Some(theirs.bytes));
+
+    let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
+    let scan = Arc::new(tree.scan);
+    let own = Arc::new(scan.snapshot.clone());
+    let lists = scan.clone();
+    let (paths, found) = leftovers.into_iter().unzip();
+    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found);
+    let wishes = Wishes {
+        delete: options.delete,
+        dry_run: options.dry_run,
+        itemize: options.itemize || tell_items,
+        filtered: !options.exclude.is_empty(),
+    };
+    let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
+    let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
+    let session = Session { wire, options, tell_items, stage: &stage };
+    let staged = session.stage(&mut machine);
+    let outcome = staged.and_then(|staged| session.commit(machine, staged));
+    let outcome = outcome.inspect_err(|error| {
+        // After a cut the next run resumes from what is staged; otherwise it is of no use.
+        if !matches!(error, SyncError::Net(_) | SyncError::Protocol(_)) || matches!(error.code(), 12 | 22 | 41) {
+            stage.abandon();
+        }
+    });
+    let scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("the machine is gone"));
+    tree.scan = scan;
+    let (received, finale) = outcome?;
+    session.settle(tree, received, finale)
+}
+
+fn tell_tree(tree: &Tree, wire: &Wire, more: bool, leftovers: bool) {
+    let errors = tree.scan.errors.len() as u64;
+    let message = TreeMessage { errors, more, leftovers, ..TreeMessage::of(&tree.scan.snapshot) };
+    wire.outbox.message(&Message::Tree(message));
+}
+
+struct Session<'a> {
+    wire: &'a Wire,
+    options: &'a Options,
+    tell_items: bool,
+    stage: &'a Arc<Stage>,
+}
+
+/// What a session leaves to be done when everything is staged.
+#[derive(Default)]
+struct Staged {
+    metas: Vec<(Place, Meta, Meta)>,
+    items: Vec<Item>,
+    problems: Vec<Problem>,
+    vanished: bool,
+}
+
+/// What staging threads tell.
+enum Told {
+    Done(Done),
+    Fatal(ApplyError),
+}
+
+impl Session<'_> {
+    fn stage(&self, machine: &mut Receiver) -> Result<Staged, SyncError> {
+        let (tell, told) = unbounded();
+        let mut staged = Staged::default();
+        std::thread::scope(|threads| {
+            let mut queues = Vec::new();
+            for _ in 0..self.options.threads {
+                let (queue, batches) = bounded::<Vec<Action>>(QUEUE_BATCHES);
+                let (tell, stage) = (tell.clone(), self.stage.clone());
+                threads.spawn(move || work(stage, &batches, &tell));
+                queues.push(queue);
+            }
+            drop(tell);
+            let mut crew = Crew { batches: queues.iter().map(|_| Vec::new()).collect(), queues, files: HashMap::new() };
+            let result = self.converse(machine, &mut crew, &told, &mut staged);
+            drop(crew);
+            result?;
+            // Links and directories tell only when they fail; all have been tried when the threads end.
+            for told in &told {
+                self.take(machine, told, &mut staged)?;
+            }
+            Ok(())
+        })
+        .map(|()| staged)
+    }
+
+    fn converse(
+        &self,
+        machine: &mut Receiver,
+        crew: &mut Crew,
+        told: &Events<Told>,
+        staged: &mut Staged,
+    ) -> Result<(), SyncError> {
+        let mut builder = FrameBuilder::default();
+        loop {
+            self.drain(machine, crew, &mut builder, staged);
+            self.wire.outbox.send_list(&mut builder);
+            if !crew.flush() {
+                // A staging thread has ended: its reason is on the way.
+                for told in told {
+                    self.take(machine, told, staged)?;
+                }
+                return Err(FrameError::Cut.into());
+            }
+            if machine.is_complete() {
+                return Ok(());
+            }
+            select_biased! {
+                recv(told) -> told => if let Ok(told) = told {
+                    self.take(machine, told, staged)?;
+                },
+                recv(self.wire.inbox) -> payload => {
+                    let payload = payload.map_err(|_| FrameError::Cut)??;
+                    self.messages(machine, &payload, crew, &mut builder, staged)?;
+                },
+            }
+        }
+    }
+
+    fn messages(
+        &self,
+        machine: &mut Receiver,
+        payload: &Payload,
+        crew: &mut Crew,
+        builder: &mut FrameBuilder,
+        staged: &mut Staged,
+    ) -> Result<(), SyncError> {
+        payload.for_each(|message, frame| {
+            if let Message::Data { bytes, .. } = &message {
+                self.options.monitor.advance(Phase::Transfer, 0, bytes.len() as u64);
+            }
+            machine.handle(message, frame)?;
+            self.drain(machine, crew, builder, staged);
+            Ok::<(), SyncError>(())
+        })?;
+        for (path, why) in machine.take_lost() {
+            let text = match why {
+                Gone::Vanished => "vanished at the source".to_owned(),
+                Gone::Changed => "changed while it was read".to_owned(),
+                Gone::Errno(errno) => {
+                    format!("cannot be read at the source: {}", std::io::Error::from_raw_os_error(errno))
+                }
+            };
+            staged.vanished |= !matches!(why, Gone::Errno(_));
+            staged.problems.push(Problem { path, text });
+        }
+        Ok(())
+    }
+
+    /// Carries out what the machine wants, as far as nothing has to be waited for.
+    fn drain(&self, machine: &mut Receiver, crew: &mut Crew, builder: &mut FrameBuilder, staged: &mut Staged) {
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Message(Message::Items(items)) => {
+                    if self.tell_items {
+                        builder.push(&Message::Items(items.clone()));
+                    }
+                    staged.items.extend(items.into_vec());
+                }
+                Output::Message(message) => builder.push(&message),
+                Output::Action(_) if self.options.dry_run => {}
+                Output::Action(Action::Meta { place, meta, from }) => staged.metas.push((place, meta, from)),
+                Output::Action(action) => {
+                    if let Action::Dir { dir, place, own } = &action {
+                        self.stage.dir(*dir, place.clone(), own.is_some());
+                    }
+                    crew.assign(action);
+                }
+            }
+            if builder.len() >= FRAME_BYTES {
+                self.wire.outbox.send_list(builder);
+            }
+        }
+    }
+
+    fn take(&self, machine: &mut Receiver, told: Told, staged: &mut Staged) -> Result<(), SyncError> {
+        match told {
+            Told::Fatal(error) => return Err(error.into()),
+            Told::Done(Done::Closed(file, _)) => {
+                self.options.monitor.advance(Phase::Transfer, 1, 0);
+                machine.closed(file);
+            }
+            Told::Done(Done::CopyFailed(file, offset, chunk)) => machine.copy_failed(file, offset, chunk),
+            Told::Done(Done::CloneFailed(file, place, close)) => machine.clone_failed(file, place, close),
+            Told::Done(Done::Failed(file, error)) => {
+                match file {
+                    Some(file) => machine.failed(file),
+                    None => machine.failed_path(),
+                }
+                staged.problems.push(problem(&error));
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &self,
+        mut machine: Receiver,
+        staged: Staged,
+    ) -> Result<(Received, Option<(Finale, Staged)>), SyncError> {
+        let finale = machine.finish()?;
+        let mut staged = staged;
+        let mut builder = FrameBuilder::default();
+        // What was decided last is told last.
+        while let Some(Output::Message(Message::Items(items))) = machine.poll() {
+            if self.tell_items {
+                builder.push(&Message::Items(items.clone()));
+                self.wire.outbox.send_list(&mut builder);
+            }
+            staged.items.extend(items.into_vec());
+        }
+        let mut received = Received {
+            root: finale.proven.then(|| finale.mirror.root()).flatten(),
+            report: machine.report(),
+            round_trips: machine.round_trips(),
+            files_total: machine.theirs().files,
+            bytes_total: machine.theirs().bytes,
+            items: std::mem::take(&mut staged.items),
+            problems: std::mem::take(&mut staged.problems),
+            code: 0,
+        };
+        received.code = match (received.problems.is_empty(), staged.vanished) {
+            _ if machine.theirs().errors > 0 => CODE_PARTIAL,
+            (true, _) => 0,
+            (false, true) => CODE_VANISHED,
+            (false, false) => CODE_PARTIAL,
+        };
+        if self.options.dry_run {
+            return Ok((received, None));
+        }
+        self.options.monitor.begin(Phase::Commit, None, None);
+        let committed = self.stage.commit(&finale, &staged.metas, self.options.delete)?;
+        received.problems.extend(committed.errors.iter().map(problem));
+        if !committed.errors.is_empty() {
+            received.root = None;
+            received.code = CODE_PARTIAL;
+            received.report.failed += committed.errors.len() as u64;
+        }
+        Ok((received, Some((finale, staged))))
+    }
+
+    /// After the commit: looks at what is there now, keeps the index, tells the sender.
+    fn settle(
+        &self,
+        mut tree: Tree,
+        mut received: Received,
+        committed: Option<(Finale, Staged)>,
+    ) -> Result<Received, SyncError> {
+        if let Some((finale, staged)) = committed {
+            for path in &tree.scan.leftovers {
+                if let Some((parent, name)) = path.split_last()
+                    && let Ok(dir) = crate::fs::walk::open_path(&tree.place.root, &parent)
+                {
+                    let _ = remove_tree(&*dir, &name);
+                }
+            }
+            let made = self.stage.take_made();
+            if changed(&finale, &staged, &made, &received.report) {
+                let mut after = tree.rescan(self.options)?;
+                carry_over(&mut after, &tree.scan, made);
+                if received.root.is_some() {
+                    compare(&finale.mirror, &after.snapshot)?;
+                }
+                tree.scan = after;
+                tree.keep(self.options);
+            } else if !tree.indexed {
+                tree.keep(self.options);
+            }
+        }
+        let Received { root, report, code, .. } = received;
+        self.wire.outbox.message(&Message::Done { root, report, code });
+        received.report = report;
+        Ok(received)
+    }
+}
+
+fn changed(finale: &Finale, staged: &Staged, made: &[Made], report: &Report) -> bool {
+    let Report { created, updated, deleted, moved, metadata_only, .. } = report;
+    created + updated + deleted + moved + metadata_only > 0
+        || !made.is_empty()
+        || !staged.metas.is_empty()
+        || finale.dirs.iter().any(|(_, _, changed)| *changed)
+}
+
+fn problem(error: &ApplyError) -> Problem {
+    let path = match error {
+        ApplyError::Io { path, .. } | ApplyError::HashMismatch { path } | ApplyError::InTheWay { path } => path,
+    };
+    let text = match error {
+        ApplyError::Io { operation, source, .. } => format!("{operation}: {source}"),
+        other => other.to_string(),
+    };
+    Problem { path: path.clone(), text }
+}
+
+/// Gives the files of a fresh scan the roots that are known: of what this run made, and of what was there.
+fn carry_over(after: &mut Scan, before: &Scan, made: Vec<Made>) {
+    let unknown = after.unknown();
+    let made: HashMap<(u64, u64), Made> = made.into_iter().map(|made| (made.inode, made)).collect();
+    let mut inodes: HashMap<(u64, u64), EntryId> = HashMap::new();
+    for (at, print) in before.prints.iter().enumerate() {
+        inodes.insert((print.dev, print.ino), EntryId(at as u32));
+    }
+    let clock = super::tree::now();
+    for id in unknown {
+        let print: Fingerprint = after.prints[id.0 as usize];
+        let inode = (print.dev, print.ino);
+        let known = match made.get(&inode) {
+            Some(made) if made.size == print.size && made.mtime == print.mtime => {
+                Some((made.root, made.chunks.clone()))
+            }
+            _ => inodes.get(&inode).and_then(|&old| {
+                // Its times may have been set by this run; its bytes were not touched.
+                let entry = before.snapshot.entry(old);
+                (entry.size() == Some(print.size)).then_some(())?;
+                Some((entry.root()?, before.chunks(old).unwrap_or_default()))
+            }),
+        };
+        if let Some((root, chunks)) = known {
+            let stat = after.stat_of(id);
+            after.learn(id, root, chunks, &Seen { stat, clock });
+        }
+    }
+    after.snapshot.resolve_links();
+    after.snapshot.refresh();
+}
+
+/// The destination must be what was proven, name by name, but for names that the source has not.
+fn compare(mirror: &Snapshot, after: &Snapshot) -> Result<(), SyncError> {
+    let profile = mirror.profile();
+    let mut pairs = vec![(DirId::ROOT, DirId::ROOT)];
+    if profile.dir_meta(mirror.meta()) != profile.dir_meta(after.meta()) {
+        return Err(SyncError::NotKept { path: RelPath::root(), what: "metadata" });
+    }
+    while let Some((dir, own)) = pairs.pop() {
+        if mirror.digests(dir).is_some() && mirror.digests(dir) == after.digests(own) {
+            continue;
+        }
+        for entry in mirror.entries(dir) {
+            let failed = |what| SyncError::NotKept { path: mirror.dir_path(dir).join(&entry.name), what };
+            let found = after.find(own, &entry.name).map(|id| after.entry(id));
+            let found = found.ok_or_else(|| failed("it is not there"))?;
+            if entry.counted(profile) != found.counted(profile) {
+                return Err(failed("metadata"));
+            }
+            match (&entry.node, &found.node) {
+                (Node::Dir { dir }, Node::Dir { dir: own }) => pairs.push((*dir, *own)),
+                (Node::File { root: a, size: s, .. }, Node::File { root: b, size: t, .. })
+                    if a == b && s == t && a.is_some() => {}
+                (Node::Symlink { target: a }, Node::Symlink { target: b }) if a == b => {}
+                _ => return Err(failed("contents")),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The staging threads, from outside.
+struct Crew {
+    queues: Vec<Channel<Vec<Action>>>,
+    batches: Vec<Vec<Action>>,
+    /// Which thread has a file that was begun.
+    files: HashMap<FileId, usize>,
+}
+
+impl Crew {
+    /// Gives an action to a thread: all on one file to one, and files of one directory together.
+    fn assign(&mut self, action: Action) {
+        let by_dir = |dir: DirId| (dir.0 as usize) % self.queues.len();
+        let thread = match &action {
+            Action::Dir { own: Some(_), .. } | Action::Meta { .. } => return,
+            Action::Dir { place, .. } | Action::Symlink { place, .. } => by_dir(place.dir),
+            Action::Whole { place, .. } | Action::Clone { place, .. } => by_dir(place.dir),
+            // Large files spread over the threads, not by directory.
+            Action::Create { file, .. } => {
+                let thread = (file.0 as usize) % self.queues.len();
+                self.files.insert(*file, thread);
+                thread
+            }
+            Action::Write { file, .. }
+            | Action::Copy { file, .. }
+            | Action::Finish { file, .. }
+            | Action::Discard { file } => self.files.get(file).copied().unwrap_or(0),
+        };
+        self.batches[thread].push(action);
+    }
+
+    /// Hands over what was assigned; waits while a thread is busy. `false` if one has ended.
+    fn flush(&mut self) -> bool {
+        self.queues.iter().zip(&mut self.batches).all(|(queue, batch)| {
+            batch.is_empty() || queue.send(std::mem::take(batch)).is_ok()
+        })
+    }
+}
+
+fn work(stage: Arc<Stage>, batches: &Events<Vec<Action>>, tell: &Channel<Told>) {
+    let mut worker = Worker::new(stage);
+    for action in batches.iter().flatten() {
+        let mut done = |done| drop(tell.send(Told::Done(done)));
+        if let Err(error) = worker.run(action, &mut done) {
+            let _ = tell.send(Told::Fatal(error));
+            return;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a run ended early, and the exit code for it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::apply::ApplyError;
+use crate::net::NetError;
+use crate::path::Escaped;
+use crate::scan::ScanError;
+use crate::transfer::ProtocolError;
+use crate::transfer::frame::FrameError;
+
+/// Why a run ended early. What was visible at the destination before is still there, or complete and new.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// A root directory cannot be opened or made.
+    #[error("{}: {operation}: {source}", show(.path))]
+    Root {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// Another run is writing to the destination.
+    #[error("{}: another syncline is writing there{}", show(.path), pid(.pid))]
+    Locked {
+        /// The destination.
+        path: PathBuf,
+        /// The other's process id, if it can be told.
+        pid: Option<u32>,
+    },
+    /// A tree cannot be read at all.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The destination cannot be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The other end broke the protocol, lied, or gave up.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The link failed.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// After the run a path is not what was made of it: the file system cannot hold it, or someone else writes.
+    #[error("{path}: differs from the source after it was written: {what}")]
+    NotKept {
+        /// The path.
+        path: crate::path::RelPath,
+        /// What differs.
+        what: &'static str,
+    },
+}
+
+fn show(path: &std::path::Path) -> Escaped<'_> {
+    Escaped(path.as_os_str().as_encoded_bytes())
+}
+
+fn pid(pid: &Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+impl From<FrameError> for SyncError {
+    fn from(error: FrameError) -> SyncError {
+        SyncError::Protocol(error.into())
+    }
+}
+
+impl SyncError {
+    /// The exit code: rsync's where one fits; 40 identity, 41 integrity.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            SyncError::Root { source, .. } if source.kind() == io::ErrorKind::NotFound => 23,
+            SyncError::Root { .. } | SyncError::Locked { .. } => 11,
+            SyncError::Scan(ScanError::Changed { .. }) => 24,
+            SyncError::Scan(_) | SyncError::NotKept { .. } => 23,
+            SyncError::Apply(ApplyError::HashMismatch { .. }) => 41,
+            SyncError::Apply(error) if error.is_fatal() => 11,
+            SyncError::Apply(_) => 23,
+            SyncError::Net(NetError::Timeout { .. }) => 30,
+            SyncError::Net(error) if error.is_identity() => 40,
+            SyncError::Net(_) => 10,
+            SyncError::Protocol(error) => match error {
+                ProtocolError::HashMismatch { .. } | ProtocolError::RootsDiffer { .. } => 41,
+                ProtocolError::TooLarge { .. } => 22,
+                ProtocolError::Aborted { code, .. } => *code,
+                ProtocolError::Frame(FrameError::Version { .. }) => 2,
+                ProtocolError::Frame(FrameError::Cut) => 10,
+                _ => 12,
+            },
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Both ends in one process: two directories of one machine.
+
+use super::wire::{self, Use};
+use super::{Options, Place, Summary, SyncError, Tree, destination, source};
+use crate::net::memory_pair;
+use crate::snapshot::Profile;
+
+/// Bytes that wait between the two ends at most.
+const PIPE_BYTES: usize = 2 << 20;
+
+/// Makes the directory `destination` what the directory `source` is; see [`Options`].
+///
+/// Durable when it returns, unless it was a dry run. Names that the source has not stay, unless
+/// [`Options::delete`] says otherwise.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+/// # #[allow(clippy::disallowed_methods)]
+/// # { std::fs::create_dir(&a).unwrap(); std::fs::write(a.join("f"), "hello").unwrap(); }
+/// use syncline::sync::{Options, Place, sync_dirs};
+/// let summary = sync_dirs(Place::open(&a)?, Place::open_or_create(&b)?, &Options::default())?;
+/// assert_eq!(summary.report.created, 1);
+/// let again = sync_dirs(Place::open(&a)?, Place::open(&b)?, &Options::default())?;
+/// assert_eq!((again.report.created, again.root), (0, summary.root));
+/// # Ok::<(), syncline::sync::SyncError>(())
+/// ```
+///
+/// # Errors
+/// [`SyncError`], if the run ended early. Paths that could not be made equal are in [`Summary::problems`].
+pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, SyncError> {
+    let root = rustix::process::geteuid().is_root();
+    let profile = Profile::new(root, true);
+    to.lock()?;
+    let (ours, theirs) = memory_pair(PIPE_BYTES);
+    std::thread::scope(|threads| {
+        let sending = threads.spawn(|| {
+            let usage = use_of(options, true);
+            let tree = Tree::scan(from, profile, options, false)?;
+            let wire = wire::open(ours, usage);
+            let stats = wire.stats.clone();
+            let result = source::run(tree, &wire, options);
+            let problems = super::close(wire, &result);
+            let (tree, sent) = result?;
+            problems?;
+            if !options.dry_run {
+                tree.keep(options);
+            }
+            Ok::<_, SyncError>((tree.scan.errors, sent, stats.wire()))
+        });
+        let received = (|| {
+            let tree = Tree::scan(to, profile, options, true)?;
+            let wire = wire::open(theirs, use_of(options, false));
+            let result = destination::run(tree, &wire, options, false);
+            let closed = super::close(wire, &result);
+            let received = result?;
+            closed.map(|()| received)
+        })();
+        let sent = sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // The end that failed first knows why; the other only that the link broke.
+        let (received, (errors, _, wire)) = match (received, sent) {
+            (Ok(received), Ok(sent)) => (received, sent),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+            (Err(a), Err(b)) => return Err(if super::is_consequence(&a) { b } else { a }),
+        };
+        Ok(super::summary_of(received, &errors, wire))
+    })
+}
+
+fn use_of(options: &Options, blocking: bool) -> Use {
+    Use { compress: options.compress, local: true, blocking, bandwidth_max: options.bandwidth_max }
+}

@@ -1,0 +1,179 @@
+//! Two directories → one root: scans both ends, runs a session between them over a link, applies.
+//!
+//! [`local`] is both ends in one process; `client` and `serve` are one end each, over any [`Link`]. All
+//! three are thin: [`tree`] opens and scans an end, [`source`] drives a [`Sender`], [`destination`] a
+//! [`Receiver`] and its staging, [`wire`] turns messages into frames on a link. Threads, clocks and channels
+//! live here and in `net`, nowhere above.
+//!
+//! Memory: about 100 bytes an entry of each tree, and buffers bounded by [`wire::QUEUE_FRAMES`], the staging
+//! queues and the sender's window, whatever the files' sizes.
+//!
+//! [`Link`]: crate::net::Link
+//! [`Sender`]: crate::transfer::Sender
+//! [`Receiver`]: crate::transfer::Receiver
+
+mod destination;
+mod error;
+mod leftovers;
+pub mod local;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod wire;
+
+use std::sync::Arc;
+
+pub use error::SyncError;
+pub use local::sync_dirs;
+pub use tree::{Place, Tree};
+pub use wire::Compress;
+
+use crate::hash::Hash;
+use crate::monitor::Monitor;
+use crate::codec::Bounded;
+use crate::net::Wire;
+use crate::path::RelPath;
+use crate::scan::{Cache, Filter, ScanError};
+use crate::transfer::frame::FrameError;
+use crate::transfer::message::{Abort, Item, Message, Report, TEXT_BYTES_MAX};
+
+/// How to synchronize.
+#[derive(Clone)]
+pub struct Options {
+    /// Remove from the destination what the source has not.
+    pub delete: bool,
+    /// Change nothing; tell what would change.
+    pub dry_run: bool,
+    /// Trust no index: read every file.
+    pub checksum: bool,
+    /// Names to leave alone on both ends.
+    pub exclude: Filter,
+    /// Collect every change as an [`Item`].
+    pub itemize: bool,
+    /// When to compress.
+    pub compress: Compress,
+    /// Bytes a second to send at most.
+    pub bandwidth_max: Option<u64>,
+    /// Threads that scan, hash and write, at each end.
+    pub threads: usize,
+    /// Where indexes are kept; none are without.
+    pub cache: Option<Arc<Cache>>,
+    /// Who watches.
+    pub monitor: Arc<dyn Monitor>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
+        Options {
+            delete: false,
+            dry_run: false,
+            checksum: false,
+            exclude: Filter::default(),
+            itemize: false,
+            compress: Compress::Adaptive,
+            bandwidth_max: None,
+            threads,
+            cache: None,
+            monitor: Arc::new(()),
+        }
+    }
+}
+
+/// What a finished run did.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The root, equal on both ends; `None` on a dry run, and if some path could not be made equal.
+    pub root: Option<Hash>,
+    /// Regular files of the source.
+    pub files_total: u64,
+    /// Bytes in them.
+    pub bytes_total: u64,
+    /// What changed at the destination.
+    pub report: Report,
+    /// Bytes this end sent: UDP payloads, handshake and retransmissions included, where the link is QUIC.
+    pub wire_sent: u64,
+    /// Bytes this end received.
+    pub wire_received: u64,
+    /// Exchanges that nothing else overlapped; 0 where this end did not lead.
+    pub round_trips: u64,
+    /// Every change, if asked for.
+    pub items: Vec<Item>,
+    /// What could not be made equal, a path and a reason each.
+    pub problems: Vec<Problem>,
+    /// The exit code: 0, or 23 or 24 with problems.
+    pub code: u8,
+}
+
+/// A path that could not be made equal.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The path.
+    pub path: RelPath,
+    /// Why, for people.
+    pub text: String,
+}
+
+/// Some paths could not be made equal.
+pub const CODE_PARTIAL: u8 = 23;
+/// Some files of the source vanished or changed while they were read.
+pub const CODE_VANISHED: u8 = 24;
+
+/// Ends a session's use of a link: cleanly if it went well, else with word to the other end.
+fn close<T>(wire: wire::Wire, result: &Result<T, SyncError>) -> Result<(), SyncError> {
+    let wire::Wire { outbox, inbox, writer, reader, stats } = wire;
+    if let Err(error) = result {
+        if !is_consequence(error) {
+            let text = error.to_string().into_bytes();
+            let text = text[..text.len().min(TEXT_BYTES_MAX)].to_vec();
+            let abort = Abort { code: error.code(), text: Bounded::new(text).unwrap_or_default() };
+            outbox.message(&Message::Abort(abort));
+        }
+        // Whatever the other end still sends is not for anybody.
+        drop((outbox, inbox));
+        let finished = writer.finish();
+        if finished.is_err() {
+            stats.abort(u32::from(error.code()), "the session failed");
+        }
+        let _ = reader.join();
+        return Ok(());
+    }
+    drop((outbox, inbox));
+    let finished = writer.finish();
+    let _ = reader.join();
+    Ok(finished?)
+}
+
+/// Whether an error only says that the other end, or the link, gave up first.
+fn is_consequence(error: &SyncError) -> bool {
+    use crate::transfer::ProtocolError;
+    matches!(
+        error,
+        SyncError::Net(_)
+            | SyncError::Protocol(ProtocolError::Aborted { .. } | ProtocolError::Frame(FrameError::Cut))
+    )
+}
+
+fn summary_of(received: destination::Received, errors: &[ScanError], wire: Wire) -> Summary {
+    let mut problems = received.problems;
+    for error in errors {
+        let path = match error {
+            ScanError::Io { path, .. } | ScanError::Changed { path } => path.clone(),
+            ScanError::Build(_) => RelPath::root(),
+        };
+        problems.push(Problem { path, text: error.to_string() });
+    }
+    Summary {
+        root: received.root,
+        files_total: received.files_total,
+        bytes_total: received.bytes_total,
+        report: received.report,
+        wire_sent: wire.sent,
+        wire_received: wire.received,
+        round_trips: received.round_trips,
+        items: received.items,
+        code: if problems.is_empty() { received.code } else { received.code.max(CODE_PARTIAL) },
+        problems,
+    }
+}

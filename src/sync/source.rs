@@ -1,0 +1,442 @@
+//! Drives a [`Sender`]: reads files on worker threads, answers the receiver, learns roots on the way.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unbounded};
+
+use super::tree::now;
+use super::wire::{FRAME_BYTES, Outbox, Wire};
+use super::{Options, SyncError, Tree};
+use crate::chunk::{ChunkRef, Chunker};
+use crate::fs::{FileRef, Stat};
+use crate::hash::{Domain, Hash};
+use crate::monitor::Phase;
+use crate::scan::{FileHasher, Fingerprint, Opener, Scan, Seen, hash_file};
+use crate::snapshot::{EntryId, Meta};
+use crate::transfer::frame::FrameBuilder;
+use crate::transfer::message::{Gone, Item, Message, MetaCoder, Tree as TreeMessage};
+use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Sender};
+use crate::tree;
+
+/// Hashing first costs at most so many bytes read twice; above, unknown files are read once, in the session.
+const HASH_FIRST_BYTES: u64 = 256 << 20;
+/// Bytes read from a large file at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// What a job's worker tells.
+enum Told {
+    Described(EntryId, Result<Learned, Gone>),
+    Streamed(EntryId, Result<Learned, Gone>, bool),
+    Read(EntryId, Result<(), Gone>),
+    /// The link has failed.
+    Cut,
+}
+
+/// What was learned of a file by reading it.
+struct Learned {
+    root: Hash,
+    chunks: Vec<ChunkRef>,
+    seen: Seen,
+}
+
+/// How the receiver ended, and what it changed.
+pub(super) struct Sent {
+    pub(super) outcome: Outcome,
+    pub(super) items: Vec<Item>,
+}
+
+/// Sends `tree` to the receiver at the other end of `wire`. Gives the tree back with every root that was
+/// learned.
+pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tree, Sent), SyncError> {
+    let mut theirs = None;
+    if tree.scan.unknown().is_empty() {
+        tell_tree(&tree, wire, false);
+    } else {
+        tell_tree(&tree, wire, true);
+        // Whether to hash first depends on whether there is anything to compare with.
+        let first = await_tree(wire, &mut theirs)?;
+        let populated = first.entries > 0 || first.leftovers;
+        if populated && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES) {
+            tree.hash(options);
+        }
+        tell_tree(&tree, wire, false);
+    }
+    while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
+        await_tree(wire, &mut theirs)?;
+    }
+    let their_root = theirs.and_then(|theirs| theirs.root);
+    let mut machine = Sender::new(tree.scan.snapshot.clone());
+    if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
+        && let Some(remembered) = tree.remembered(&root)
+    {
+        machine.assume(&remembered.snapshot);
+    }
+    let scan = Arc::new(tree.scan);
+    let result = drive(&mut machine, &scan, &tree.place.root, wire, options);
+    let mut scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("every worker has ended"));
+    let (learned, items) = result?;
+    let snapshot = !learned.is_empty();
+    for (file, Learned { root, chunks, seen }) in learned {
+        scan.learn(file, root, chunks, &seen);
+    }
+    if snapshot {
+        scan.snapshot.refresh();
+    }
+    tree.scan = scan;
+    let outcome = machine.outcome().cloned().ok_or(crate::transfer::frame::FrameError::Cut)?;
+    Ok((tree, Sent { outcome, items }))
+}
+
+fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
+    let errors = tree.scan.errors.len() as u64;
+    let message = TreeMessage { errors, more, ..TreeMessage::of(&tree.scan.snapshot) };
+    wire.outbox.message(&Message::Tree(message));
+}
+
+/// Waits for the other end's next `Tree`.
+pub(super) fn await_tree(wire: &Wire, last: &mut Option<TreeMessage>) -> Result<TreeMessage, SyncError> {
+    let payload = wire.inbox.recv().map_err(|_| crate::transfer::frame::FrameError::Cut)??;
+    payload.for_each(|message, _| match message {
+        Message::Tree(tree) => {
+            *last = Some(tree);
+            Ok(())
+        }
+        Message::Abort(abort) => Err(crate::transfer::ProtocolError::aborted(abort.code, &abort.text)),
+        _ => Err(crate::transfer::violation("a message before the tree")),
+    })?;
+    last.ok_or_else(|| crate::transfer::violation("no tree").into())
+}
+
+type Everything = (Vec<(EntryId, Learned)>, Vec<Item>);
+
+fn drive(
+    machine: &mut Sender,
+    scan: &Arc<Scan>,
+    root: &crate::fs::DirRef,
+    wire: &Wire,
+    options: &Options,
+) -> Result<Everything, SyncError> {
+    let (jobs, waiting) = bounded::<Job>(options.threads * 2);
+    let (tell, told) = unbounded();
+    let held = Held::default();
+    options.monitor.begin(Phase::Transfer, None, None);
+    std::thread::scope(|threads| {
+        for _ in 0..options.threads {
+            let (waiting, tell, outbox) = (waiting.clone(), tell.clone(), wire.outbox.clone());
+            let (held, opener) = (&held, Opener::new(root.clone()));
+            threads.spawn(move || work(scan, opener, &waiting, &tell, outbox, held, options));
+        }
+        drop((waiting, tell));
+        let result = converse(machine, scan, wire, &jobs, &told, options);
+        drop(jobs);
+        // Workers end when the channel does, or when the link fails under them.
+        if result.is_err() {
+            wire.stats.abort(0, "the session failed");
+        }
+        result
+    })
+}
+
+fn converse(
+    machine: &mut Sender,
+    scan: &Scan,
+    wire: &Wire,
+    jobs: &Channel<Job>,
+    told: &Receiver<Told>,
+    _options: &Options,
+) -> Result<Everything, SyncError> {
+    let mut learned = Vec::new();
+    let mut items = Vec::new();
+    let mut builder = FrameBuilder::default();
+    loop {
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Message(message) => {
+                    builder.push(&message);
+                    if builder.len() >= FRAME_BYTES {
+                        wire.outbox.send_list(&mut builder);
+                    }
+                }
+                Output::Job(job) => {
+                    // What names the files goes before their bytes.
+                    wire.outbox.send_list(&mut builder);
+                    if let Job::Describe { file, .. } = job
+                        && let (Some(list), Some(root)) = (scan.chunks(file), scan.snapshot.entry(file).root())
+                    {
+                        machine.described(file, Ok((root, list)));
+                        continue;
+                    }
+                    if jobs.send(job).is_err() {
+                        return Err(crate::transfer::frame::FrameError::Cut.into());
+                    }
+                }
+            }
+            while let Ok(told) = told.try_recv() {
+                take(machine, told, &mut learned)?;
+            }
+        }
+        wire.outbox.send_list(&mut builder);
+        if machine.outcome().is_some() {
+            return Ok((learned, items));
+        }
+        select_biased! {
+            recv(told) -> told => if let Ok(told) = told {
+                take(machine, told, &mut learned)?;
+            },
+            recv(wire.inbox) -> payload => {
+                let payload = payload.map_err(|_| crate::transfer::frame::FrameError::Cut)??;
+                payload.for_each(|message, _| match message {
+                    Message::Items(list) => {
+                        items.extend(list.into_vec());
+                        Ok(())
+                    }
+                    message => machine.handle(message),
+                })?;
+            },
+        }
+    }
+}
+
+fn take(machine: &mut Sender, told: Told, learned: &mut Vec<(EntryId, Learned)>) -> Result<(), SyncError> {
+    match told {
+        Told::Described(file, Ok(found)) => {
+            machine.described(file, Ok((found.root, found.chunks.clone())));
+            learned.push((file, found));
+        }
+        Told::Described(file, Err(why)) => machine.described(file, Err(why)),
+        Told::Streamed(file, Ok(found), last) => {
+            let Stat { size, mode, uid, gid, mtime, .. } = found.seen.stat;
+            machine.streamed(file, Ok((found.root, size, Meta { mode, uid, gid, mtime })), last);
+            learned.push((file, found));
+        }
+        Told::Streamed(file, Err(why), last) => machine.streamed(file, Err(why), last),
+        Told::Read(file, outcome) => machine.read(file, outcome),
+        Told::Cut => return Err(crate::transfer::frame::FrameError::Cut.into()),
+    }
+    Ok(())
+}
+
+/// Bytes kept at hand between a description and the request that follows it.
+#[derive(Default)]
+struct Held(Mutex<HashMap<EntryId, Bytes>>);
+
+impl Held {
+    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<EntryId, Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One worker's things.
+struct Worker<'a> {
+    scan: &'a Scan,
+    opener: Opener,
+    outbox: Outbox,
+    held: &'a Held,
+    builder: FrameBuilder,
+    chunker: Chunker,
+    hasher: FileHasher,
+    buffer: Vec<u8>,
+    options: &'a Options,
+}
+
+fn work(
+    scan: &Scan,
+    opener: Opener,
+    waiting: &Receiver<Job>,
+    tell: &Channel<Told>,
+    outbox: Outbox,
+    held: &Held,
+    options: &Options,
+) {
+    let chunker = Chunker::new(scan.snapshot.params());
+    let hasher = FileHasher::new(chunker.clone());
+    let builder = FrameBuilder::default();
+    let mut worker =
+        Worker { scan, opener, outbox, held, builder, chunker, hasher, buffer: Vec::new(), options };
+    for job in waiting {
+        if !worker.job(job, tell) {
+            let _ = tell.send(Told::Cut);
+            return;
+        }
+    }
+}
+
+fn gone(error: &io::Error) -> Gone {
+    match error.kind() {
+        io::ErrorKind::NotFound => Gone::Vanished,
+        _ => Gone::Errno(error.raw_os_error().unwrap_or(5)),
+    }
+}
+
+impl Worker<'_> {
+    /// Does a job; `false` if the link has failed.
+    fn job(&mut self, job: Job, tell: &Channel<Told>) -> bool {
+        match job {
+            Job::Describe { file, hold } => tell.send(Told::Described(file, self.describe(file, hold))).is_ok(),
+            Job::Stream { files } => {
+                let last = files.len() - 1;
+                for (at, file) in files.into_iter().enumerate() {
+                    let outcome = self.stream(file);
+                    if let Err(why) = &outcome {
+                        self.builder.push(&Message::Gone { file: file.0, why: *why });
+                    }
+                    if at == last && !self.outbox.send(&mut self.builder) {
+                        return false;
+                    }
+                    if tell.send(Told::Streamed(file, outcome, at == last)).is_err() {
+                        return false;
+                    }
+                }
+                true
+            }
+            Job::Read { file, chunks } => {
+                let outcome = self.read(file, &chunks);
+                let sent = self.outbox.send(&mut self.builder);
+                sent && tell.send(Told::Read(file, outcome)).is_ok()
+            }
+            Job::Release { files } => {
+                let mut held = self.held.files();
+                for file in files {
+                    held.remove(&file);
+                }
+                true
+            }
+        }
+    }
+
+    fn open(&mut self, file: EntryId) -> Result<(FileRef, Seen), Gone> {
+        let open = self.opener.file(&self.scan.snapshot, file).map_err(|error| gone(&error))?;
+        let clock = now();
+        let stat = open.stat().map_err(|error| gone(&error))?;
+        Ok((open, Seen { stat, clock }))
+    }
+
+    /// The file must be what it was when it was opened.
+    fn unchanged(open: &FileRef, seen: &Seen) -> Result<(), Gone> {
+        let stat = open.stat().map_err(|error| gone(&error))?;
+        if Fingerprint::of(&stat) == Fingerprint::of(&seen.stat) { Ok(()) } else { Err(Gone::Changed) }
+    }
+
+    fn describe(&mut self, file: EntryId, hold: bool) -> Result<Learned, Gone> {
+        let (open, seen) = self.open(file)?;
+        let size = seen.stat.size;
+        if Some(size) != self.scan.snapshot.entry(file).size() {
+            return Err(Gone::Changed);
+        }
+        let (root, chunks) = if hold && size <= HOLD_BYTES {
+            let mut bytes = vec![0; size as usize];
+            let len = open.read_full_at(&mut bytes, 0).map_err(|error| gone(&error))?;
+            bytes.truncate(len);
+            let chunks: Vec<ChunkRef> = self.chunker.split(&bytes).map(ChunkRef::of).collect();
+            let mut builder = tree::Builder::new();
+            chunks.iter().for_each(|chunk| builder.push(*chunk));
+            self.held.files().insert(file, bytes.into());
+            (builder.finish().hash, chunks)
+        } else {
+            let hashed = hash_file(&*open, size, &mut self.hasher).map_err(|error| gone(&error))?;
+            (hashed.0, hashed.1.to_vec())
+        };
+        Worker::unchanged(&open, &seen)?;
+        self.options.monitor.advance(Phase::Hash, 1, size);
+        Ok(Learned { root, chunks, seen })
+    }
+
+    /// Adds a chunk to the frame, and sends that when it is full; `false` if the link has failed.
+    fn data(&mut self, file: EntryId, offset: u64, bytes: &[u8]) -> bool {
+        self.builder.push(&Message::Data { file: file.0, offset, bytes });
+        self.options.monitor.advance(Phase::Transfer, 0, bytes.len() as u64);
+        self.builder.len() < FRAME_BYTES || self.outbox.send(&mut self.builder)
+    }
+
+    /// Reads a file once: cuts, hashes, sends.
+    fn stream(&mut self, file: EntryId) -> Result<Learned, Gone> {
+        let (open, seen) = self.open(file)?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = self.stream_chunks(file, &open, &seen, &mut buffer);
+        self.buffer = buffer;
+        let (root, chunks) = result?;
+        Worker::unchanged(&open, &seen)?;
+        let Stat { size, mode, uid, gid, mtime, .. } = seen.stat;
+        let meta = MetaCoder::default().encode(Meta { mode, uid, gid, mtime });
+        self.builder.push(&Message::End { file: file.0, root, size, meta });
+        self.options.monitor.advance(Phase::Transfer, 1, 0);
+        Ok(Learned { root, chunks, seen })
+    }
+
+    fn stream_chunks(
+        &mut self,
+        file: EntryId,
+        open: &FileRef,
+        seen: &Seen,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(Hash, Vec<ChunkRef>), Gone> {
+        let size = seen.stat.size;
+        let max = self.chunker.max();
+        let capacity = (size.min((READ_BYTES + max) as u64) as usize).max(1);
+        if buffer.len() < capacity {
+            buffer.resize(capacity, 0);
+        }
+        let (mut offset, mut start, mut end) = (0_u64, 0, 0);
+        let mut chunks = Vec::new();
+        let mut builder = tree::Builder::new();
+        loop {
+            let wanted = (size - offset - (end - start) as u64).min((capacity - end) as u64) as usize;
+            let at = offset + (end - start) as u64;
+            let read = open.read_full_at(&mut buffer[end..end + wanted], at).map_err(|error| gone(&error))?;
+            end += read;
+            let ended = offset + (end - start) as u64 >= size || read < wanted;
+            while start < end && (ended || end - start >= max) {
+                let chunk = ChunkRef::of(&buffer[start..start + self.chunker.cut(&buffer[start..end])]);
+                let len = chunk.len as usize;
+                if !self.data(file, offset, &buffer[start..start + len]) {
+                    return Err(Gone::Errno(32));
+                }
+                builder.push(chunk);
+                chunks.push(chunk);
+                (start, offset) = (start + len, offset + u64::from(chunk.len));
+            }
+            if ended {
+                break;
+            }
+            buffer.copy_within(start..end, 0);
+            (start, end) = (0, end - start);
+        }
+        if offset != size {
+            return Err(Gone::Changed);
+        }
+        Ok((builder.finish().hash, chunks))
+    }
+
+    /// Sends chunks of a described file, each as it was described.
+    fn read(&mut self, file: EntryId, chunks: &[(u64, ChunkRef)]) -> Result<(), Gone> {
+        let held = self.held.files().remove(&file);
+        if let Some(bytes) = held {
+            for (offset, chunk) in chunks {
+                let start = *offset as usize;
+                // What was held is what was hashed.
+                let part = bytes.get(start..start + chunk.len as usize).ok_or(Gone::Changed)?;
+                self.data(file, *offset, part);
+            }
+            return Ok(());
+        }
+        let open = self.opener.file(&self.scan.snapshot, file).map_err(|error| gone(&error))?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = chunks.iter().try_for_each(|(offset, chunk)| {
+            let len = chunk.len as usize;
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            let read = open.read_full_at(&mut buffer[..len], *offset).map_err(|error| gone(&error))?;
+            if read != len || Hash::of(Domain::Chunk, &buffer[..len]) != chunk.hash {
+                return Err(Gone::Changed);
+            }
+            self.data(file, *offset, &buffer[..len]);
+            Ok(())
+        });
+        self.buffer = buffer;
+        result
+    }
+}

@@ -1,0 +1,159 @@
+//! One end's tree: opened, locked if it is written to, scanned, and kept in the cache afterwards.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Options, SyncError};
+use crate::fs::{DirRef, Time, os};
+use crate::path::{Name, RelPath};
+use crate::scan::{self, Cache, Index, Key, Opener, Scan, scan};
+use crate::snapshot::Profile;
+
+/// Where a tree is.
+#[derive(Clone)]
+pub struct Place {
+    /// Its root directory.
+    pub root: DirRef,
+    /// The root's path, for messages and for the cache.
+    pub path: PathBuf,
+    /// Only this name of the root directory takes part: a single file.
+    pub only: Option<Name>,
+}
+
+impl Place {
+    /// Opens a directory that is there.
+    ///
+    /// # Errors
+    /// [`SyncError::Root`].
+    pub fn open(path: &Path) -> Result<Place, SyncError> {
+        let root = os::open_root(path).map_err(|source| root_error(path, "open", source))?;
+        Ok(Place { root, path: absolute(path), only: None })
+    }
+
+    /// Opens a directory, which is made if it is not there; its parent must be.
+    ///
+    /// # Errors
+    /// [`SyncError::Root`].
+    pub fn open_or_create(path: &Path) -> Result<Place, SyncError> {
+        match os::open_root(path) {
+            Ok(root) => Ok(Place { root, path: absolute(path), only: None }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                os::create_root(path).map_err(|source| root_error(path, "create", source))?;
+                Place::open(path)
+            }
+            Err(source) => Err(root_error(path, "open", source)),
+        }
+    }
+
+    /// Takes the destination's lock, held as long as a handle of this place is.
+    ///
+    /// # Errors
+    /// [`SyncError::Locked`].
+    pub fn lock(&self) -> Result<(), SyncError> {
+        match self.root.try_lock() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(pid)) => Err(SyncError::Locked { path: self.path.clone(), pid }),
+            // A file system without locks: two runs at once are the user's to avoid.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn root_error(path: &Path, operation: &'static str, source: std::io::Error) -> SyncError {
+    SyncError::Root { path: path.to_owned(), operation, source }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The clock that file times are compared with.
+#[expect(clippy::disallowed_methods, reason = "the scan's clock: racily clean entries are told by it")]
+pub(super) fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time { secs: since.as_secs() as i64, nanos: since.subsec_nanos() }
+}
+
+/// One end's tree, scanned.
+pub struct Tree {
+    /// Where it is.
+    pub place: Place,
+    /// What is there.
+    pub scan: Scan,
+    /// Whether an index was found.
+    pub indexed: bool,
+    options: scan::Options,
+    cache: Option<(Arc<Cache>, Key)>,
+}
+
+impl Tree {
+    /// Scans a tree, reading no file. `destination`: it is the one that will change.
+    ///
+    /// # Errors
+    /// [`SyncError::Scan`] if the root directory cannot be read.
+    pub fn scan(
+        place: Place,
+        profile: Profile,
+        options: &Options,
+        destination: bool,
+    ) -> Result<Tree, SyncError> {
+        let mut scanning = scan::Options::new(Arc::new(now));
+        scanning.profile = profile;
+        scanning.filter = options.exclude.clone();
+        scanning.keep_special = destination;
+        scanning.threads = options.threads;
+        scanning.only = place.only.clone();
+        let stat = place.root.stat_self().map_err(|error| root_error(&place.path, "stat", error))?;
+        let cache = options.cache.clone().filter(|_| place.only.is_none()).map(|cache| {
+            let path = place.path.as_os_str().as_encoded_bytes();
+            let key = Key::new(path, &stat, &scanning.filter, &scanning.params);
+            (cache, key)
+        });
+        let index = match &cache {
+            Some((cache, key)) if !options.checksum => cache.load(key),
+            _ => None,
+        };
+        let scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
+        Ok(Tree { place, scan, indexed: index.is_some(), options: scanning, cache })
+    }
+
+    /// Scans again what was changed, with what is known already.
+    pub(super) fn rescan(&self, options: &Options) -> Result<Scan, SyncError> {
+        Ok(scan(&self.place.root, None, &self.options, &*options.monitor)?)
+    }
+
+    /// Reads every file whose root is not known.
+    pub fn hash(&mut self, options: &Options) {
+        let opener = Opener::new(self.place.root.clone());
+        self.scan.hash_unknown(&opener, &self.options, &*options.monitor);
+    }
+
+    /// Bytes in files whose root is not known.
+    #[must_use]
+    pub fn unknown_bytes(&self) -> u64 {
+        let sizes = self.scan.unknown().into_iter().map(|id| self.scan.snapshot.entry(id).size());
+        sizes.map(|size| size.unwrap_or(0)).fold(0, u64::saturating_add)
+    }
+
+    /// Keeps what is known for the next run. A failure costs the next run time, so it is only told.
+    pub fn keep(&self, options: &Options) {
+        let Some((cache, key)) = &self.cache else { return };
+        let encoded = Index::encode(&self.scan);
+        let root = self.scan.snapshot.root();
+        if let Err(error) = cache.store(key, &encoded, root.as_ref()) {
+            options.monitor.notice(&RelPath::root(), &format!("the index was not kept: {error}"));
+        }
+    }
+
+    /// What this end remembers of a tree by its root.
+    pub(super) fn remembered(&self, root: &crate::hash::Hash) -> Option<Scan> {
+        let (cache, _) = self.cache.as_ref()?;
+        let mut scan = cache.by_root(root)?.restore(&self.options.params).ok()?;
+        if scan.snapshot.profile() != self.options.profile {
+            scan.snapshot.set_profile(self.options.profile);
+            scan.snapshot.refresh();
+        }
+        (scan.snapshot.root() == Some(*root)).then_some(scan)
+    }
+}
