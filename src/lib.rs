@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod path;
 
 pub mod chunk;
+pub mod tree;
 pub mod snapshot;
 
 pub mod fs;
