@@ -17,3 +17,4 @@ pub mod tree;
 pub mod snapshot;
 
 pub mod fs;
+pub mod scan;
