@@ -3,9 +3,18 @@
 //! [`Dir`] and [`File`] are the whole port: about thirty operations, each relative to a held directory and
 //! given one [`Name`], so that no path is ever walked twice and no symbolic link below the root is ever
 //! followed. Three implementations: [`os`] (Linux), [`mem`] (a file system in memory that knows which
-//! of its bytes are durable), and [`fault`] (any of them, failing where a plan says so).
+//! of its bytes are durable), and [`fault`] (any of them, failing where a plan says so). [`walk`] does what
+//! takes more than one name on top of them; [`state`] keeps the program's own files, outside every tree.
 //!
 //! Errors are plain [`io::Error`]s that carry the errno; callers know the path and the purpose and add them.
+
+pub mod fault;
+pub mod mem;
+pub mod os;
+pub mod state;
+#[cfg(test)]
+mod tests;
+pub mod walk;
 
 use std::any::Any;
 use std::io;

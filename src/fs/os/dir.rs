@@ -1,0 +1,238 @@
+//! One open directory.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RawDir, RenameFlags, SeekFrom};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::file::OsFile;
+use super::{
+    lock, open_beneath, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd, timestamps,
+};
+use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat};
+use crate::path::Name;
+
+/// Bytes of directory records one `getdents64` may fill: about a thousand names.
+const LIST_BUFFER_BYTES: usize = 64 << 10;
+
+thread_local! {
+    static LIST_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(super) struct OsDir {
+    fd: OwnedFd,
+    /// Whether the descriptor's read position was ever moved. One list at a time: they share that position.
+    listed: Mutex<bool>,
+}
+
+impl OsDir {
+    pub(super) fn new(fd: OwnedFd) -> OsDir {
+        OsDir { fd, listed: Mutex::new(false) }
+    }
+
+    fn open(&self, name: &Name, flags: OFlags) -> Result<OwnedFd, Errno> {
+        open_beneath(self.fd.as_fd(), name, flags, Mode::empty())
+    }
+
+    fn open_regular(&self, name: &Name, access: OFlags) -> io::Result<FileRef> {
+        // NONBLOCK: a FIFO put in a file's place must not hang us. NOCTTY: nor a terminal adopt us.
+        match self.open(name, access | OFlags::NONBLOCK | OFlags::NOCTTY) {
+            Ok(fd) => regular(fd),
+            // A directory opened for writing; a socket; a device without a driver.
+            Err(Errno::ISDIR | Errno::NXIO | Errno::NODEV) => Err(Errno::INVAL.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The descriptor of a directory given to `link` or `rename`: it must be one of ours.
+    fn peer(dir: &dyn Dir) -> Result<BorrowedFd<'_>, Errno> {
+        dir.as_any().downcast_ref::<OsDir>().map(|dir| dir.fd.as_fd()).ok_or(Errno::XDEV)
+    }
+
+    fn unlink(&self, name: &Name, flags: AtFlags) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name.as_bytes(), flags))?)
+    }
+
+    /// `chmod` of a name without following it: the inode is pinned by an `O_PATH` descriptor, looked at, and
+    /// changed through `/proc`, whose entry leads to that inode whatever has become of the name.
+    fn set_mode(&self, name: &Name, mode: u32) -> io::Result<()> {
+        let fd = self.open(name, OFlags::PATH)?;
+        if stat_fd(fd.as_fd())?.kind == Kind::Symlink {
+            return Ok(());
+        }
+        let path = lock::proc_fd_path(fd.as_fd());
+        Ok(retry_on_intr(|| rustix::fs::chmod(path.as_str(), Mode::from_raw_mode(mode)))?)
+    }
+
+    /// `rename_new` where the file system does not know `RENAME_NOREPLACE` (NFS): still one atomic step for the
+    /// new name, which `link` and `mkdir` refuse to replace.
+    pub(super) fn rename_new_without_flag(
+        &self,
+        name: &Name,
+        new_dir: &dyn Dir,
+        new_name: &Name,
+    ) -> io::Result<()> {
+        if self.stat(name)?.kind != Kind::Dir {
+            self.link(name, new_dir, new_name)?;
+            return self.remove_file(name);
+        }
+        let new_fd = OsDir::peer(new_dir)?;
+        retry_on_intr(|| rustix::fs::mkdirat(new_fd, new_name.as_bytes(), Mode::from_raw_mode(0o700)))?;
+        self.rename(name, new_dir, new_name).inspect_err(|_| {
+            // The empty placeholder; if it cannot be removed the rename's own error still says more.
+            let _ = new_dir.remove_dir(new_name);
+        })
+    }
+}
+
+impl Dir for OsDir {
+    fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *listed, true) {
+            rustix::fs::seek(&self.fd, SeekFrom::Start(0))?;
+        }
+        LIST_BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            buffer.reserve_exact(LIST_BUFFER_BYTES);
+            read_names(self.fd.as_fd(), buffer.spare_capacity_mut())
+        })
+    }
+
+    fn stat(&self, name: &Name) -> io::Result<Stat> {
+        stat_at(self.fd.as_fd(), name.as_bytes(), AtFlags::empty())
+    }
+
+    fn stat_self(&self) -> io::Result<Stat> {
+        stat_fd(self.fd.as_fd())
+    }
+
+    fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
+        let target = retry_on_intr(|| rustix::fs::readlinkat(&self.fd, name.as_bytes(), Vec::new()))?;
+        Ok(target.into_bytes())
+    }
+
+    fn open_dir(&self, name: &Name) -> io::Result<DirRef> {
+        Ok(Arc::new(OsDir::new(self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?)))
+    }
+
+    fn open_file(&self, name: &Name) -> io::Result<FileRef> {
+        self.open_regular(name, OFlags::RDONLY)
+    }
+
+    fn open_file_rw(&self, name: &Name) -> io::Result<FileRef> {
+        self.open_regular(name, OFlags::RDWR)
+    }
+
+    fn create_file(&self, name: &Name, mode: u32) -> io::Result<FileRef> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        // Special bits are set afterwards: openat2 refuses none of them, but some file systems drop them.
+        let fd = open_beneath(self.fd.as_fd(), name, flags, Mode::from_raw_mode(mode & 0o777))?;
+        set_created_mode(fd.as_fd(), mode)?;
+        Ok(Arc::new(OsFile::new(fd)))
+    }
+
+    fn create_dir(&self, name: &Name, mode: u32) -> io::Result<DirRef> {
+        // Enterable by us whatever mode is asked for: the handle is opened before the mode is set.
+        let first = Mode::from_raw_mode(mode & 0o777 | 0o700);
+        retry_on_intr(|| rustix::fs::mkdirat(&self.fd, name.as_bytes(), first))?;
+        let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        set_created_mode(fd.as_fd(), mode)?;
+        Ok(Arc::new(OsDir::new(fd)))
+    }
+
+    fn create_symlink(&self, name: &Name, target: &[u8]) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::symlinkat(target, &self.fd, name.as_bytes()))?)
+    }
+
+    fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
+        let (new, flags) = (OsDir::peer(new_dir)?, AtFlags::empty());
+        Ok(retry_on_intr(|| rustix::fs::linkat(&self.fd, name.as_bytes(), new, new_name.as_bytes(), flags))?)
+    }
+
+    fn rename(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
+        let new = OsDir::peer(new_dir)?;
+        Ok(retry_on_intr(|| rustix::fs::renameat(&self.fd, name.as_bytes(), new, new_name.as_bytes()))?)
+    }
+
+    fn rename_new(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
+        let (new, flags) = (OsDir::peer(new_dir)?, RenameFlags::NOREPLACE);
+        let result = retry_on_intr(|| {
+            rustix::fs::renameat_with(&self.fd, name.as_bytes(), new, new_name.as_bytes(), flags)
+        });
+        match result {
+            // INVAL is also how a directory moved into itself is refused; the other way refuses that too.
+            Err(Errno::INVAL | Errno::NOSYS) => self.rename_new_without_flag(name, new_dir, new_name),
+            result => Ok(result?),
+        }
+    }
+
+    fn remove_file(&self, name: &Name) -> io::Result<()> {
+        self.unlink(name, AtFlags::empty())
+    }
+
+    fn remove_dir(&self, name: &Name) -> io::Result<()> {
+        self.unlink(name, AtFlags::REMOVEDIR)
+    }
+
+    fn set_attrs(&self, name: &Name, attrs: &Attrs) -> io::Result<()> {
+        let times = attrs.mtime.map(timestamps).transpose()?;
+        let (name_bytes, flags) = (name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
+        if let Some((uid, gid)) = attrs.owner {
+            let (uid, gid) = owner(uid, gid);
+            retry_on_intr(|| rustix::fs::chownat(&self.fd, name_bytes, Some(uid), Some(gid), flags))?;
+        }
+        if let Some(mode) = attrs.mode {
+            self.set_mode(name, mode)?;
+        }
+        if let Some(times) = times {
+            retry_on_intr(|| rustix::fs::utimensat(&self.fd, name_bytes, &times, flags))?;
+        }
+        Ok(())
+    }
+
+    fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()> {
+        set_attrs_fd(self.fd.as_fd(), attrs)
+    }
+
+    // A sync that failed has dropped the dirty pages: a second call would report success over lost data.
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    fn sync_fs(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.fd)?)
+    }
+
+    fn try_lock(&self) -> io::Result<Result<(), Option<u32>>> {
+        match retry_on_intr(|| rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => Ok(Ok(())),
+            Err(Errno::WOULDBLOCK) => Ok(Err(lock::owner_pid(&self.stat_self()?))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn read_names(fd: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Vec<(Name, Option<Kind>)>> {
+    let mut names = Vec::new();
+    let mut entries = RawDir::new(fd, buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let bytes = entry.file_name().to_bytes();
+        if bytes == b"." || bytes == b".." {
+            continue;
+        }
+        // A broken or hostile file system (FUSE, a bad image) may list what is no name: it has no safe meaning.
+        let name = Name::new(bytes).map_err(|_| io::Error::from(Errno::IO))?;
+        names.push((name, super::kind_of(entry.file_type())));
+    }
+    Ok(names)
+}

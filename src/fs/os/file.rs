@@ -1,0 +1,58 @@
+//! One open regular file.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, retry_on_intr};
+
+use super::{set_attrs_fd, stat_fd};
+use crate::fs::{Attrs, File, Stat};
+
+pub(super) struct OsFile {
+    fd: OwnedFd,
+}
+
+impl OsFile {
+    pub(super) fn new(fd: OwnedFd) -> OsFile {
+        OsFile { fd }
+    }
+}
+
+impl File for OsFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(retry_on_intr(|| rustix::io::pread(&self.fd, &mut *buf, offset))?)
+    }
+
+    fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            let count = retry_on_intr(|| rustix::io::pwrite(&self.fd, buf, offset))?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            buf = &buf[count..];
+            offset = offset.checked_add(count as u64).ok_or(Errno::FBIG)?;
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::ftruncate(&self.fd, len))?)
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        stat_fd(self.fd.as_fd())
+    }
+
+    fn set_attrs(&self, attrs: &Attrs) -> io::Result<()> {
+        set_attrs_fd(self.fd.as_fd(), attrs)
+    }
+
+    // Never retried, not even after EINTR: see `OsDir::sync`.
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
+    }
+}

@@ -1,0 +1,81 @@
+//! Trees and paths over the port.
+
+use rustix::io::Errno;
+
+use super::{World, fails, name};
+use crate::fs::fault::{Faults, Op, Plan};
+use crate::fs::mem::MemFs;
+use crate::fs::{DirRef, walk};
+use crate::path::RelPath;
+
+fn deep(root: &DirRef, levels: u32) {
+    let mut dir = root.clone();
+    for level in 0..levels {
+        // A second directory every few levels, so that the way up has work left.
+        if level % 100 == 0 {
+            dir.create_dir(&name("b"), 0o755).unwrap().create_file(&name("f"), 0o600).unwrap();
+        }
+        dir = dir.create_dir(&name("a"), 0o755).unwrap();
+        dir.create_symlink(&name("up"), b"..").unwrap();
+    }
+}
+
+#[test]
+fn tree_of_2000_levels_is_removed() {
+    for world in [World::os(), World::mem()] {
+        deep(&world.root, 2000);
+        walk::remove_tree(&*world.root, &name("a")).unwrap();
+        assert_eq!(world.root.list().unwrap().len(), 1, "only the other directory is left");
+    }
+}
+
+#[test]
+fn removal_closes_far_handles_and_opens_the_way_again() {
+    let (fs, faults, levels) = (MemFs::new(), Faults::new(Plan::new()), 3 * walk::HANDLES_MAX as u64 + 8);
+    fs.mkdir(&vec!["a"; levels as usize].join("/")).unwrap();
+    walk::remove_tree(&*faults.wrap(fs.root()), &name("a")).unwrap();
+    // Each level once on the way down; on the way up the whole way to the deepest one that was closed.
+    let again = (1..=3).map(|times| levels - times * walk::HANDLES_MAX as u64).sum::<u64>();
+    assert_eq!(faults.count(Op::OpenDir), levels + again);
+}
+
+#[test]
+fn path_of_1000_levels_is_opened() {
+    let world = World::os();
+    deep(&world.root, 1000);
+    let path = RelPath::new(["a"; 1000].join("/").as_bytes()).unwrap();
+    let dir = walk::open_path(&world.root, &path).unwrap();
+    assert_eq!(dir.read_link(&name("up")).unwrap(), b"..");
+    fails(walk::open_path(&world.root, &path.join(&name("x"))), &[Errno::NOENT]);
+    fails(walk::open_path(&world.root, &RelPath::new(b"a/up").unwrap()), &[Errno::LOOP, Errno::NOTDIR]);
+}
+
+#[test]
+fn removal_takes_a_link_and_leaves_its_target() {
+    let world = World::os();
+    let kept = world.root.create_dir(&name("kept"), 0o755).unwrap();
+    kept.create_file(&name("f"), 0o600).unwrap();
+    world.root.create_symlink(&name("link"), b"kept").unwrap();
+    walk::remove_tree(&*world.root, &name("link")).unwrap();
+    assert_eq!(kept.list().unwrap().len(), 1);
+    fails(walk::remove_tree(&*world.root, &name("link")), &[Errno::NOENT]);
+}
+
+#[test]
+fn removal_opens_a_directory_its_mode_protects() {
+    let fs = MemFs::new();
+    fs.write("d/f", b"x").unwrap();
+    let plan = Plan::new().fail(Op::OpenDir, 1, Errno::ACCESS).fail(Op::RemoveFile, 1, Errno::ACCESS);
+    let faults = Faults::new(plan);
+    walk::remove_tree(&*faults.wrap(fs.root()), &name("d")).unwrap();
+    assert_eq!((fs.tree().len(), faults.count(Op::SetAttrs)), (0, 2));
+}
+
+#[test]
+fn removal_reports_the_first_error() {
+    let fs = MemFs::new();
+    fs.write("d/f", b"x").unwrap();
+    let faults = Faults::new(Plan::new().fail(Op::RemoveFile, 1, Errno::IO).on("d/f"));
+    fails(walk::remove_tree(&*faults.wrap(fs.root()), &name("d")), &[Errno::IO]);
+    assert_eq!(fs.read("d/f").unwrap(), b"x");
+}
