@@ -13,8 +13,8 @@ pub mod monitor;
 pub mod path;
 
 pub mod chunk;
-pub mod tree;
 pub mod snapshot;
+pub mod tree;
 
 pub mod fs;
 pub mod scan;

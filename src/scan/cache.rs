@@ -114,7 +114,11 @@ impl Cache {
 
     fn tree_names(&self) -> Vec<String> {
         let names = state::list(&self.dir.join("trees")).unwrap_or_default();
-        names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| is_tree_name(name)).collect()
+        names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| is_tree_name(name))
+            .collect()
     }
 
     /// Notes what was used and removes the tree files used least recently, but never `stored`.

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::walk::{io_error, join};
-use super::{Fingerprint, Opener, Options, Scan, ScanError, Seen};
+use super::{Clock, Fingerprint, Opener, Options, Scan, ScanError, Seen};
 use crate::chunk::{ChunkRef, Chunker, Splitter};
-use crate::fs::File;
+use crate::fs::{File, FileRef};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
 use crate::snapshot::{EntryId, Snapshot};
@@ -77,13 +77,12 @@ pub fn hash_file<'a>(
     Ok((root, chunks, len))
 }
 
-/// What a thread learned of one file.
-struct Learned {
-    id: EntryId,
-    root: Hash,
+/// What was read of a file that did not change meanwhile.
+pub(super) struct Settled {
+    pub(super) root: Hash,
     /// The chunks, if there is more than one.
-    chunks: Option<Box<[ChunkRef]>>,
-    seen: Seen,
+    pub(super) chunks: Option<Box<[ChunkRef]>>,
+    pub(super) seen: Seen,
 }
 
 impl Scan {
@@ -108,7 +107,7 @@ impl Scan {
         });
         for result in results.into_iter().flatten() {
             match result {
-                Ok(Learned { id, root, chunks, seen }) => self.learn_list(id, root, chunks, &seen),
+                Ok((id, Settled { root, chunks, seen })) => self.learn_list(id, root, chunks, &seen),
                 Err(error) => self.errors.push(error),
             }
         }
@@ -143,7 +142,7 @@ fn hash_batches(
     mut opener: Opener,
     options: &Options,
     monitor: &dyn Monitor,
-) -> Vec<Result<Learned, ScanError>> {
+) -> Vec<Result<(EntryId, Settled), ScanError>> {
     let mut hasher = FileHasher::new(Chunker::new(snapshot.params()));
     let mut results = Vec::new();
     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -163,19 +162,38 @@ fn hash_one(
     opener: &mut Opener,
     hasher: &mut FileHasher,
     options: &Options,
-) -> Result<Learned, ScanError> {
-    let failed = |operation| move |source| io_error(snapshot.path(id), operation, source);
+) -> Result<(EntryId, Settled), ScanError> {
+    match hash_settled(|| opener.file(snapshot, id), hasher, &options.now) {
+        Ok(settled) => Ok((id, settled)),
+        Err(Unsettled::Io(operation, source)) => Err(io_error(snapshot.path(id), operation, source)),
+        Err(Unsettled::Changed) => Err(ScanError::Changed { path: snapshot.path(id) }),
+    }
+}
+
+/// Why a file has no root yet.
+pub(super) enum Unsettled {
+    Io(&'static str, io::Error),
+    Changed,
+}
+
+/// Hashes a file that stays the same from a stat before to a stat after; tries twice.
+pub(super) fn hash_settled(
+    mut open: impl FnMut() -> io::Result<FileRef>,
+    hasher: &mut FileHasher,
+    now: &Clock,
+) -> Result<Settled, Unsettled> {
+    let failed = |operation| move |error| Unsettled::Io(operation, error);
     for _ in 0..2 {
         // Opened anew each time: what changed may have been the name.
-        let file = opener.file(snapshot, id).map_err(failed("open"))?;
-        let clock = (options.now)();
+        let file = open().map_err(failed("open"))?;
+        let clock = now();
         let stat = file.stat().map_err(failed("stat"))?;
         let (root, chunks, len) = hash_file(&*file, stat.size, hasher).map_err(failed("read"))?;
         let after = file.stat().map_err(failed("stat"))?;
         if len == stat.size && Fingerprint::of(&stat) == Fingerprint::of(&after) {
             let chunks = (chunks.len() > 1).then(|| chunks.into());
-            return Ok(Learned { id, root, chunks, seen: Seen { stat, clock } });
+            return Ok(Settled { root, chunks, seen: Seen { stat, clock } });
         }
     }
-    Err(ScanError::Changed { path: snapshot.path(id) })
+    Err(Unsettled::Changed)
 }

@@ -248,7 +248,9 @@ impl Scan {
     /// A further name of a hard-linked file has the list of the first.
     #[must_use]
     pub fn chunks(&self, id: EntryId) -> Option<Vec<ChunkRef>> {
-        let Node::File { size, root: Some(root), ref link } = self.snapshot.get(id)?.node else { return None };
+        let Node::File { size, root: Some(root), ref link } = self.snapshot.get(id)?.node else {
+            return None;
+        };
         let first = match link {
             Some(path) if !self.lists.contains_key(&id) => self.snapshot.find_path(path)?,
             _ => id,
@@ -258,7 +260,8 @@ impl Scan {
             Some(ChunkList::Kept(at)) => index::chunk_list(self.kept.as_ref()?, *at),
             // No list is kept of a file of one chunk: the chunk is the root.
             None => {
-                let len = u32::try_from(size).ok().filter(|&len| len <= self.snapshot.params().sizes().max)?;
+                let len =
+                    u32::try_from(size).ok().filter(|&len| len <= self.snapshot.params().sizes().max)?;
                 Some(vec![ChunkRef { hash: root, len }])
             }
         }

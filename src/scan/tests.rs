@@ -1,6 +1,7 @@
 mod bed;
 mod cache;
 mod filter;
+mod hash;
 mod index;
 mod measure;
 mod prove;

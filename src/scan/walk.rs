@@ -5,8 +5,8 @@
 //! nearest to the root. A directory has a number, a *place*, from when its parent lists it; what was found is
 //! put in order at the end ([`super::assemble`]).
 
-use std::io;
 use std::cmp::Ordering;
+use std::io;
 use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -254,13 +254,7 @@ impl Walk<'_> {
     /// An entry elsewhere with the same ctime is the file in a directory that was moved. Renaming the file
     /// itself sets its ctime; then size and mtime must do, and the mtime be finer than a second: archivers
     /// and reproducible builds give many files one whole second, and an inode number may be used again.
-    fn prove(
-        &self,
-        name: &Name,
-        parent: Inode,
-        stat: &Stat,
-        old: Option<&RawEntry<'_>>,
-    ) -> Option<Proven> {
+    fn prove(&self, name: &Name, parent: Inode, stat: &Stat, old: Option<&RawEntry<'_>>) -> Option<Proven> {
         let print = Fingerprint::of(stat);
         if let Some(old) = old.filter(|old| old.kind == Kind::File && old.print == print)
             && let Some(root) = old.trusted_root()
