@@ -24,7 +24,7 @@ impl Profile {
     /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
     #[must_use]
     pub fn new(owner: bool, setid: bool) -> Profile {
-        Profile(u8::from(owner) * Profile::OWNER | u8::from(setid) * Profile::SETID)
+        Profile((u8::from(owner) * Profile::OWNER) | (u8::from(setid) * Profile::SETID))
     }
 
     /// Whether numeric owner and group count.

@@ -248,13 +248,40 @@ impl Snapshot {
     /// # Panics
     /// If `id` is not a regular file of this snapshot.
     pub fn set_root(&mut self, id: EntryId, hash: Hash) {
-        match &mut self.entries[id.index()].node {
-            Node::File { root, .. } => *root = Some(hash),
-            other => panic!("entry {id:?} is not a file but {other:?}"),
-        }
+        *self.file_mut(id).1 = Some(hash);
+    }
+
+    /// Replaces what is known of a file by what was read of it later; a hard-linked one stays linked.
+    ///
+    /// The digests above it are not known again until [`Snapshot::refresh`].
+    ///
+    /// # Panics
+    /// If `id` is not a regular file of this snapshot.
+    pub fn set_file(&mut self, id: EntryId, size: u64, meta: Meta, root: Option<Hash>) {
+        let (own_size, own_root, _) = self.file_mut(id);
+        (*own_size, *own_root) = (size, root);
+        self.entries[id.index()].meta = meta;
+    }
+
+    /// Makes a file a further name of the hard-linked file whose first name is `first`.
+    ///
+    /// The digests above it are not known again until [`Snapshot::refresh`].
+    ///
+    /// # Panics
+    /// If `id` is not a regular file of this snapshot.
+    pub fn set_link(&mut self, id: EntryId, first: RelPath) {
+        *self.file_mut(id).2 = Some(Box::new(first));
+    }
+
+    /// Size, root and link of a file, after forgetting the digests above it.
+    fn file_mut(&mut self, id: EntryId) -> (&mut u64, &mut Option<Hash>, &mut Option<Box<RelPath>>) {
         let mut dir = self.dir_of(id);
         while self.dirs[dir.index()].digests.take().is_some() && dir != DirId::ROOT {
             dir = self.parent(dir);
+        }
+        match &mut self.entries[id.index()].node {
+            Node::File { size, root, link } => (size, root, link),
+            other => panic!("entry {id:?} is not a file but {other:?}"),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Level 0 nodes hold entries; a node of level `l + 1` holds nodes of level `l`; the topmost level is one
 //! node. Where a node ends depends on names alone (of a node: the last name below it), so `content` and
 //! `full` share one shape, and two directories whose names agree have the same shape whatever the files
-//! hold. A slow oracle in the tests computes the same.
+//! hold. The tests have a slow, recursive oracle.
 //!
 //! Cost: one short BLAKE3 a name beyond the first [`CHILDREN_MIN`] of each node; nothing for directories of
 //! at most that many names but the digest itself.
@@ -127,7 +127,7 @@ fn header(buffer: &mut Vec<u8>, level: u8, children: usize) {
 /// Whether a node of `level` may end after a child whose last name is `name`.
 fn ends_node(level: u8, name: &[u8]) -> bool {
     let hash = Hasher::new(Domain::Boundary).update(&[level]).update(name).finish();
-    hash.prefix() % BOUNDARY_EVERY == 0
+    hash.prefix().is_multiple_of(BOUNDARY_EVERY)
 }
 
 /// Splits `0..len` after each element that `ends`, within the limits; one empty range for no elements.

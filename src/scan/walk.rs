@@ -1,0 +1,353 @@
+//! The walk: a directory handle → everything below it, listed and statted by several threads.
+//!
+//! A directory is a task. Each thread has a stack of its own, so that it goes depth first and opens a directory
+//! while its parent's handle is still held; a thread without work is given the half of another's that lies
+//! nearest to the root. A directory has a number, a *place*, from when its parent lists it; what was found is
+//! put in order at the end ([`super::assemble`]).
+
+use std::cmp::Ordering;
+use std::io;
+use std::sync::atomic::{self, AtomicUsize};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::assemble::{Found, Listed, Outcome, assemble};
+use super::index::{Block, Index, Inode, RawEntry};
+use super::open::Handles;
+use super::{Fingerprint, Options, Scan, ScanError, Seen, TEMP_PREFIX, meta_of};
+use crate::fs::{Dir, DirRef, Kind, Stat};
+use crate::hash::Hash;
+use crate::monitor::{Monitor, Phase};
+use crate::path::{Name, RelPath};
+use crate::snapshot::{DirId, Entry, Node};
+
+/// Walks `root` without reading a file, and gives each file the root that `index` proves for it.
+///
+/// An index of other chunking parameters is passed over.
+///
+/// # Errors
+/// If the root directory itself cannot be read, or the tree is too large for a snapshot. Whatever else cannot
+/// be read is in [`Scan::errors`].
+pub fn scan(
+    root: &DirRef,
+    index: Option<&Index>,
+    options: &Options,
+    monitor: &dyn Monitor,
+) -> Result<Scan, ScanError> {
+    monitor.begin(Phase::Scan, None, None);
+    let index = index.filter(|index| index.params_id() == options.params.id());
+    let clock = (options.now)();
+    let stat = root.stat_self().map_err(|source| io_error(RelPath::root(), "stat", source))?;
+    let walk = Walk {
+        index,
+        options,
+        monitor,
+        places: Mutex::default(),
+        queue: Mutex::default(),
+        wake: Condvar::new(),
+        hungry: AtomicUsize::new(0),
+        threads: options.threads.max(1),
+    };
+    let first = Task { place: 0, inode: (stat.dev, stat.ino), block: index.map(Index::root_block) };
+    locked(&walk.queue).tasks.push(first);
+    let mut reports = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..walk.threads).map(|_| scope.spawn(|| walk.run(root))).collect();
+        threads.into_iter().map(join).collect::<Vec<_>>()
+    });
+    let root_failed = |error: &ScanError| matches!(error, ScanError::Io { path, .. } if path.is_root());
+    for report in &mut reports {
+        if let Some(at) = report.errors.iter().position(root_failed) {
+            return Err(report.errors.swap_remove(at));
+        }
+    }
+    assemble(reports, &Seen { stat, clock }, index, options)
+}
+
+/// What one thread found.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) outcomes: Vec<(u32, Outcome)>,
+    pub(super) leftovers: Vec<RelPath>,
+    pub(super) errors: Vec<ScanError>,
+}
+
+/// A directory to list.
+struct Task {
+    place: u32,
+    inode: Inode,
+    /// The directory's block in the index, if there is one.
+    block: Option<usize>,
+}
+
+#[derive(Default)]
+struct Queue {
+    tasks: Vec<Task>,
+    idle: usize,
+}
+
+struct Walk<'a> {
+    index: Option<&'a Index>,
+    options: &'a Options,
+    monitor: &'a dyn Monitor,
+    /// Parent and name of each place but the root's.
+    places: Mutex<Vec<(u32, Name)>>,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// A hint how many threads are without work.
+    hungry: AtomicUsize,
+    threads: usize,
+}
+
+impl Walk<'_> {
+    fn run(&self, root: &DirRef) -> Report {
+        let mut handles = Handles::new(root.clone());
+        let mut report = Report::default();
+        let mut own = Vec::new();
+        while let Some(task) = self.next_task(&mut own) {
+            let outcome = self.visit(&mut handles, &task, &mut own, &mut report).unwrap_or_else(|error| {
+                // What was removed since its parent was listed is simply not there; the root must be.
+                if error.1.kind() == io::ErrorKind::NotFound && task.place != 0 {
+                    return Outcome::Vanished;
+                }
+                report.errors.push(io_error(self.path(task.place), error.0, error.1));
+                Outcome::Listed(Listed::default())
+            });
+            report.outcomes.push((task.place, outcome));
+        }
+        report
+    }
+
+    /// The next directory for this thread; waits while there is none, and ends when no thread has any.
+    fn next_task(&self, own: &mut Vec<Task>) -> Option<Task> {
+        if own.len() > 1 && self.hungry.load(atomic::Ordering::Relaxed) > 0 {
+            let half = own.len() / 2;
+            locked(&self.queue).tasks.extend(own.drain(..half));
+            self.wake.notify_one();
+        }
+        if let Some(task) = own.pop() {
+            return Some(task);
+        }
+        let mut queue = locked(&self.queue);
+        while queue.tasks.is_empty() {
+            queue.idle += 1;
+            if queue.idle == self.threads {
+                self.wake.notify_all();
+                return None;
+            }
+            self.hungry.store(queue.idle, atomic::Ordering::Relaxed);
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            if queue.idle == self.threads {
+                return None;
+            }
+            queue.idle -= 1;
+            self.hungry.store(queue.idle, atomic::Ordering::Relaxed);
+        }
+        own.append(&mut queue.tasks);
+        own.pop()
+    }
+
+    /// Lists one directory. An error is one of the directory itself, with what was tried.
+    fn visit(
+        &self,
+        handles: &mut Handles,
+        task: &Task,
+        own: &mut Vec<Task>,
+        report: &mut Report,
+    ) -> Result<Outcome, (&'static str, io::Error)> {
+        let step = |place: u32| locked(&self.places)[place as usize - 1].clone();
+        let dir = handles.open(task.place, step).map_err(|error| ("open", error))?;
+        let mut names = dir.list().map_err(|error| ("list", error))?;
+        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // A directory that changes while it is listed may show a name twice.
+        names.dedup_by(|a, b| a.0 == b.0);
+
+        let mut names_below = Names { walk: self, place: task.place, path: None };
+        let mut kept = Kept::new(self.index.zip(task.block).and_then(|(index, at)| index.block(at)));
+        let mut found = Vec::with_capacity(names.len());
+        let mut children = Vec::new();
+        for (name, hint) in names {
+            if name.as_bytes().starts_with(TEMP_PREFIX) {
+                report.leftovers.push(names_below.path(&name));
+                continue;
+            }
+            if hint.is_some_and(|kind| names_below.is_excluded(&name, kind)) {
+                continue;
+            }
+            let clock = (self.options.now)();
+            let old = kept.seek(&name);
+            let looked = dir.stat(&name).map_err(|error| ("stat", error)).and_then(|stat| {
+                if hint.is_none() && names_below.is_excluded(&name, stat.kind) {
+                    return Ok(None);
+                }
+                let seen = Seen { stat, clock };
+                self.look(&*dir, task, name.clone(), &seen, old.as_ref(), &mut names_below)
+            });
+            match looked {
+                Ok(Some(entry)) => {
+                    if entry.entry.dir().is_some() {
+                        let block = old.and_then(|old| old.block);
+                        children.push((name, (entry.print.dev, entry.print.ino), block));
+                    }
+                    found.push(entry);
+                }
+                Ok(None) => {}
+                Err((_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err((operation, error)) => {
+                    report.errors.push(io_error(names_below.path(&name), operation, error));
+                }
+            }
+        }
+        self.monitor.advance(Phase::Scan, found.len() as u64, 0);
+        let first_child = self.add_places(task.place, children, own);
+        Ok(Outcome::Listed(Listed { found, first_child }))
+    }
+
+    /// Numbers the directories that were found in one, and makes them this thread's next tasks.
+    fn add_places(&self, parent: u32, dirs: Vec<(Name, Inode, Option<usize>)>, own: &mut Vec<Task>) -> u32 {
+        let mut places = locked(&self.places);
+        let first = places.len() as u32 + 1;
+        for (place, (name, inode, block)) in (first..).zip(dirs) {
+            places.push((parent, name));
+            own.push(Task { place, inode, block });
+        }
+        first
+    }
+
+    /// Makes an entry of what a name stands for; `None` if it is none.
+    fn look(
+        &self,
+        dir: &dyn Dir,
+        task: &Task,
+        name: Name,
+        seen: &Seen,
+        old: Option<&RawEntry<'_>>,
+        names: &mut Names<'_>,
+    ) -> Result<Option<Found>, (&'static str, io::Error)> {
+        let stat = &seen.stat;
+        let print = Fingerprint::of(stat);
+        let mut proven = None;
+        let node = match stat.kind {
+            Kind::File => {
+                proven = self.prove(&name, task.inode, stat, old);
+                Node::File { size: stat.size, root: proven.as_ref().map(|proven| proven.root), link: None }
+            }
+            Kind::Dir => Node::Dir { dir: DirId::ROOT },
+            Kind::Symlink => {
+                let target = dir.read_link(&name).map_err(|error| ("read link", error))?;
+                Node::Symlink { target: target.into() }
+            }
+            Kind::Special if self.options.keep_special => Node::Special,
+            Kind::Special => {
+                self.monitor.notice(&names.path(&name), "skipped: device, FIFO or socket");
+                return Ok(None);
+            }
+        };
+        let is_racy = stat.kind == Kind::File
+            && !proven.as_ref().is_some_and(|proven| proven.is_unchanged)
+            && seen.is_racy();
+        let list = proven.and_then(|proven| proven.chunks);
+        let entry = Entry { name, meta: meta_of(stat), node };
+        Ok(Some(Found { entry, print, nlink: stat.nlink, is_racy, list }))
+    }
+
+    /// What the index proves of a file: by the entry at its path, else by its inode's.
+    ///
+    /// An entry elsewhere with the same ctime is the file in a directory that was moved. Renaming the file
+    /// itself sets its ctime; then size and mtime must do, and the mtime be finer than a second: archivers
+    /// and reproducible builds give many files one whole second, and an inode number may be used again.
+    fn prove(&self, name: &Name, parent: Inode, stat: &Stat, old: Option<&RawEntry<'_>>) -> Option<Proven> {
+        let print = Fingerprint::of(stat);
+        if let Some(old) = old.filter(|old| old.kind == Kind::File && old.print == print)
+            && let Some(root) = old.trusted_root()
+        {
+            return Some(Proven { root, chunks: old.chunks, is_unchanged: true });
+        }
+        let (old, old_parent) = self.index?.by_inode((stat.dev, stat.ino))?;
+        let root = old.trusted_root()?;
+        let is_unchanged = old.print == print;
+        let was_renamed = old_parent != parent || old.name != name.as_bytes();
+        let explains_ctime = was_renamed && stat.nlink == 1 && stat.mtime.nanos != 0;
+        let is_same = (old.print.size, old.print.mtime) == (print.size, print.mtime);
+        (is_unchanged || is_same && explains_ctime).then_some(Proven {
+            root,
+            chunks: old.chunks,
+            is_unchanged,
+        })
+    }
+
+    fn path(&self, place: u32) -> RelPath {
+        let places = locked(&self.places);
+        let mut names = Vec::new();
+        let mut at = place;
+        while at != 0 {
+            let (parent, name) = &places[at as usize - 1];
+            names.push(name);
+            at = *parent;
+        }
+        names.into_iter().rev().fold(RelPath::root(), |path, name| path.join(name))
+    }
+}
+
+/// What the index says of a file that is still what it was.
+struct Proven {
+    root: Hash,
+    chunks: Option<usize>,
+    /// Whether the whole fingerprint is the same, so that the index's own judgement of it holds.
+    is_unchanged: bool,
+}
+
+/// Paths below one directory, whose own path is made when the first is asked for.
+struct Names<'a> {
+    walk: &'a Walk<'a>,
+    place: u32,
+    path: Option<RelPath>,
+}
+
+impl Names<'_> {
+    fn path(&mut self, name: &Name) -> RelPath {
+        self.path.get_or_insert_with(|| self.walk.path(self.place)).join(name)
+    }
+
+    fn is_excluded(&mut self, name: &Name, kind: Kind) -> bool {
+        let filter = &self.walk.options.filter;
+        !filter.is_empty() && filter.excluded(self.path(name).as_bytes(), kind == Kind::Dir)
+    }
+}
+
+/// A kept directory, read forward beside the sorted names.
+struct Kept<'a> {
+    block: Option<Block<'a>>,
+    next: Option<RawEntry<'a>>,
+}
+
+impl<'a> Kept<'a> {
+    fn new(block: Option<Block<'a>>) -> Kept<'a> {
+        Kept { block, next: None }
+    }
+
+    /// The entry of `name`, if there is one; names must be asked for in order.
+    fn seek(&mut self, name: &Name) -> Option<RawEntry<'a>> {
+        if self.next.is_none() {
+            self.next = self.block.as_mut().and_then(Iterator::next);
+        }
+        while let Some(entry) = &self.next {
+            match entry.name.cmp(name.as_bytes()) {
+                Ordering::Less => self.next = self.block.as_mut().and_then(Iterator::next),
+                Ordering::Equal => return self.next.take(),
+                Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+pub(super) fn io_error(path: RelPath, operation: &'static str, source: io::Error) -> ScanError {
+    ScanError::Io { path, operation, source }
+}
