@@ -68,7 +68,7 @@ impl Stage {
             commit.each(|commit| commit.rename(rename))?;
         }
         commit.handles.clear();
-        commit.in_place();
+        self.all_in_place();
         for (place, first) in &finale.links {
             commit.each(|commit| commit.link(place, first))?;
         }
@@ -110,14 +110,6 @@ impl Stage {
             }
         }
     }
-
-    /// From now on every directory stands under its own name.
-    fn all_in_place(&self) {
-        let mut slots = lock(&self.slots);
-        for slot in slots.iter_mut().flatten() {
-            *slot = Arc::new(slot.placed());
-        }
-    }
 }
 
 impl Commit<'_> {
@@ -136,10 +128,6 @@ impl Commit<'_> {
             }
             Ok(()) => Ok(()),
         }
-    }
-
-    fn in_place(&mut self) {
-        self.stage.all_in_place();
     }
 
     fn failed(&self, place: &Place, operation: &'static str) -> impl FnOnce(io::Error) -> ApplyError + use<> {

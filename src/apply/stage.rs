@@ -67,7 +67,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// This directory, once it stands under its own name.
-    pub(super) fn placed(&self) -> Slot {
+    fn placed(&self) -> Slot {
         let created = Mutex::new(*lock(&self.created));
         Slot { place: self.place.clone(), in_place: true, staged_as: None, created }
     }
@@ -139,6 +139,13 @@ impl Stage {
             at = place.dir;
         }
         names.iter().rev().fold(RelPath::root(), |path, name| path.join(name))
+    }
+
+    /// From now on every directory stands under its own name.
+    pub(super) fn all_in_place(&self) {
+        for slot in lock(&self.slots).iter_mut().flatten() {
+            *slot = Arc::new(slot.placed());
+        }
     }
 
     /// Files that were made, for the index.

@@ -129,7 +129,7 @@ impl NetError {
         NetError::Timeout { what, after: stall.unwrap_or_default() }
     }
 
-    pub(super) fn closed(reason: &str) -> NetError {
+    pub(crate) fn closed(reason: &str) -> NetError {
         NetError::Closed { code: None, reason: reason.to_owned() }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::index::Index;
 use super::walk::Report;
 use super::{ChunkList, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
-use crate::snapshot::{Builder, DirId, Entry, EntryId};
+use crate::snapshot::{Builder, DirId, Entry, EntryId, Meta};
 
 /// What became of a directory that was to be listed.
 pub(super) enum Outcome {
@@ -52,7 +52,9 @@ pub(super) fn assemble(
     }
     leftovers.sort_unstable();
 
-    let mut builder = Builder::new(options.profile, options.params.clone(), meta_of(&root.stat));
+    // Of a single file, the directory around it is no part.
+    let meta = if options.only.is_some() { Meta::default() } else { meta_of(&root.stat) };
+    let mut builder = Builder::new(options.profile, options.params.clone(), meta);
     let (mut prints, mut racy, mut lists) = (Vec::new(), Vec::new(), HashMap::new());
     let mut linked = Vec::new();
     // The place of each directory, by its number in the snapshot.

@@ -11,7 +11,7 @@
 //!   directory ([`Opener`]). Depth is bounded by memory alone, open descriptors by a constant a thread.
 //! - A file's root is that of bytes that stood in it between two equal stats.
 //! - What cannot be read is in [`Scan::errors`], never merely absent: whoever deletes by this scan must look.
-//! - Names that begin with [`TEMP_PREFIX`] are this program's own and no entries; they are in
+//! - Names that begin with [`STAGING_PREFIX`](crate::path::STAGING_PREFIX) are this program's own and no entries; they are in
 //!   [`Scan::leftovers`].
 //! - An index can make a scan fast or slow, not wrong: a file that changed has another ctime, unless it changed
 //!   in the clock tick of the stat, and then the index does not trust its own root ([`Seen::is_racy`]).
@@ -57,13 +57,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::chunk::{self, ChunkRef};
-use crate::fs::{Stat, Time};
+use crate::fs::{Kind, Stat, Time};
 use crate::hash::Hash;
-use crate::path::RelPath;
+use crate::path::{Name, RelPath};
 use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Snapshot};
-
-/// Names that begin with this are temporary files and directories of this program.
-pub const TEMP_PREFIX: &[u8] = b".syncline-tmp-";
 
 /// Gives the time: an argument, so that a test's scan is as certain as its file system.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -80,6 +77,8 @@ pub struct Options {
     /// Whether devices, FIFOs and sockets become entries, as a destination wants, or are left out with a
     /// notice, as a source does.
     pub keep_special: bool,
+    /// Only this name of the root directory, where a single file is the tree.
+    pub only: Option<Name>,
     /// Threads that walk, and threads that hash; at least one.
     pub threads: usize,
     /// The clock that the file system's times are held against.
@@ -95,6 +94,7 @@ impl Options {
             params: chunk::Params::default(),
             filter: Filter::default(),
             keep_special: false,
+            only: None,
             threads: 2,
             now,
         }
@@ -241,6 +241,24 @@ impl Scan {
             self.prints[id.0 as usize] = Fingerprint::of(&seen.stat);
             self.racy[id.0 as usize] = seen.is_racy();
         }
+    }
+
+    /// What the scan saw of an entry; a link count is not kept.
+    ///
+    /// # Panics
+    /// If `id` is not of this scan.
+    #[must_use]
+    pub fn stat_of(&self, id: EntryId) -> Stat {
+        let entry = self.snapshot.entry(id);
+        let Fingerprint { dev, ino, size, mtime, ctime } = self.prints[id.0 as usize];
+        let Meta { mode, uid, gid, .. } = entry.meta;
+        let kind = match entry.node {
+            Node::File { .. } => Kind::File,
+            Node::Dir { .. } => Kind::Dir,
+            Node::Symlink { .. } => Kind::Symlink,
+            Node::Special => Kind::Special,
+        };
+        Stat { kind, mode, uid, gid, size, mtime, ctime, dev, ino, nlink: 1 }
     }
 
     /// The chunks of a file, in order; `None` while its root is not known, or if its list was not kept.

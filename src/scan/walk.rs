@@ -13,11 +13,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::assemble::{Found, Listed, Outcome, assemble};
 use super::index::{Block, Index, Inode, RawEntry};
 use super::open::Handles;
-use super::{Fingerprint, Options, Scan, ScanError, Seen, TEMP_PREFIX, meta_of};
+use super::{Fingerprint, Options, Scan, ScanError, Seen, meta_of};
 use crate::fs::{Dir, DirRef, Kind, Stat};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
-use crate::path::{Name, RelPath};
+use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, Entry, Node};
 
 /// Walks `root` without reading a file, and gives each file the root that `index` proves for it.
@@ -165,7 +165,10 @@ impl Walk<'_> {
         let mut found = Vec::with_capacity(names.len());
         let mut children = Vec::new();
         for (name, hint) in names {
-            if name.as_bytes().starts_with(TEMP_PREFIX) {
+            if task.place == 0 && self.options.only.as_ref().is_some_and(|only| *only != name) {
+                continue;
+            }
+            if name.as_bytes().starts_with(STAGING_PREFIX) {
                 report.leftovers.push(names_below.path(&name));
                 continue;
             }

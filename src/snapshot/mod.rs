@@ -285,20 +285,6 @@ impl Snapshot {
         }
     }
 
-    /// Sets what was found out about a file when it was read: root, length and metadata. As
-    /// [`Snapshot::set_root`] otherwise.
-    ///
-    /// # Panics
-    /// If `id` is not a regular file of this snapshot.
-    pub fn set_file(&mut self, id: EntryId, root: Hash, len: u64, meta: Meta) {
-        self.set_root(id, root);
-        let entry = &mut self.entries[id.index()];
-        entry.meta = meta;
-        if let Node::File { size, .. } = &mut entry.node {
-            *size = len;
-        }
-    }
-
     /// Gives every further name of a hard-linked file the root, length and metadata of its first name.
     pub fn resolve_links(&mut self) {
         for at in 0..self.entries.len() {
@@ -308,7 +294,7 @@ impl Snapshot {
                 continue;
             };
             let (size, root) = (*size, *root);
-            self.set_file(EntryId(at as u32), root, size, meta);
+            self.set_file(EntryId(at as u32), size, meta, Some(root));
         }
     }
 

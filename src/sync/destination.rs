@@ -10,7 +10,7 @@ use super::source::await_tree;
 use super::wire::{FRAME_BYTES, Wire};
 use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
 use crate::apply::{ApplyError, Done, Made, Stage, Worker};
-use crate::fs::walk::remove_tree;
+use crate::fs::{Time, walk::remove_tree};
 use crate::hash::Hash;
 use crate::monitor::Phase;
 use crate::path::RelPath;
@@ -68,6 +68,7 @@ pub(super) fn run(
         dry_run: options.dry_run,
         itemize: options.itemize || tell_items,
         filtered: !options.exclude.is_empty(),
+        single: tree.place.only.is_some(),
     };
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
@@ -312,8 +313,9 @@ impl Session<'_> {
             }
             let made = self.stage.take_made();
             if changed(&finale, &staged, &made, &received.report) {
+                let clock = super::tree::now();
                 let mut after = tree.rescan(self.options)?;
-                carry_over(&mut after, &tree.scan, made);
+                carry_over(&mut after, &tree.scan, made, clock);
                 if received.root.is_some() {
                     compare(&finale.mirror, &after.snapshot)?;
                 }
@@ -350,14 +352,13 @@ fn problem(error: &ApplyError) -> Problem {
 }
 
 /// Gives the files of a fresh scan the roots that are known: of what this run made, and of what was there.
-fn carry_over(after: &mut Scan, before: &Scan, made: Vec<Made>) {
+fn carry_over(after: &mut Scan, before: &Scan, made: Vec<Made>, clock: Time) {
     let unknown = after.unknown();
     let made: HashMap<(u64, u64), Made> = made.into_iter().map(|made| (made.inode, made)).collect();
     let mut inodes: HashMap<(u64, u64), EntryId> = HashMap::new();
     for (at, print) in before.prints.iter().enumerate() {
         inodes.insert((print.dev, print.ino), EntryId(at as u32));
     }
-    let clock = super::tree::now();
     for id in unknown {
         let print: Fingerprint = after.prints[id.0 as usize];
         let inode = (print.dev, print.ino);

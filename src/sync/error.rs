@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::apply::ApplyError;
+use crate::codec::DecodeError;
 use crate::net::NetError;
 use crate::path::Escaped;
 use crate::scan::ScanError;
@@ -25,7 +26,7 @@ pub enum SyncError {
         source: io::Error,
     },
     /// Another run is writing to the destination.
-    #[error("{}: another syncline is writing there{}", show(.path), pid(.pid))]
+    #[error("{}: another syncline is writing there{}", show(.path), held_by(.pid))]
     Locked {
         /// The destination.
         path: PathBuf,
@@ -58,8 +59,14 @@ fn show(path: &std::path::Path) -> Escaped<'_> {
     Escaped(path.as_os_str().as_encoded_bytes())
 }
 
-fn pid(pid: &Option<u32>) -> String {
+fn held_by(pid: &Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+impl From<DecodeError> for SyncError {
+    fn from(error: DecodeError) -> SyncError {
+        SyncError::Protocol(error.into())
+    }
 }
 
 impl From<FrameError> for SyncError {

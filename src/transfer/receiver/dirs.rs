@@ -2,6 +2,8 @@
 //!
 //! A directory with equal `full` digests is adopted unread; with equal `content` only its metadata is asked
 //! for; otherwise its entries are. One that is new is looked for under another name, by `content`.
+//!
+//! What the sender lists without being asked, in the hope that it will be needed, is ignored where it is not.
 
 use super::finale::{Based, DirPlace};
 use super::{
@@ -102,7 +104,7 @@ impl Receiver {
 
     /// Remembers where a directory of the mirror is and what it is to be.
     pub(super) fn place_dir(&mut self, mirror: DirId, own: Option<DirId>, was: Meta, meta: Meta) {
-        self.set_place(mirror, DirPlace { place: None, own, was, meta, based: false });
+        self.set_place(mirror, DirPlace { place: None, own, was, meta });
     }
 
     fn set_place(&mut self, mirror: DirId, place: DirPlace) {
@@ -126,12 +128,13 @@ impl Receiver {
         digests: &[WireDigests],
     ) -> Result<(), ProtocolError> {
         let own_snapshot = self.own.clone();
-        let dir = self.dir_mut(id)?;
-        let State::Entries { listed, nodes, .. } = &mut dir.state else { return Ok(()) };
+        let Some(Dir { own, state: State::Entries { listed, nodes, .. }, .. }) = self.dirs.get_mut(&id) else {
+            return Ok(());
+        };
         if usize::from(level) >= limits::TREE_LEVELS_MAX || digests.is_empty() {
             return Err(violation("nodes of no level"));
         }
-        let own_tree = dir.own.and_then(|own| Some((own, own_snapshot.dir_tree(own)?)));
+        let own_tree = own.and_then(|own| Some((own, own_snapshot.dir_tree(own)?)));
         let mut known = std::collections::HashMap::new();
         if let Some((_, tree)) = &own_tree
             && let Some(level) = tree.levels.get(usize::from(level))
@@ -178,8 +181,9 @@ impl Receiver {
         more: bool,
         entries: Vec<WireEntry>,
     ) -> Result<(), ProtocolError> {
-        let dir = self.dir_mut(id)?;
-        let State::Entries { listed, nodes, .. } = &mut dir.state else { return Ok(()) };
+        let Some(Dir { state: State::Entries { listed, nodes, .. }, .. }) = self.dirs.get_mut(&id) else {
+            return Ok(());
+        };
         let mut coder = MetaCoder::default();
         for (at, entry) in entries.into_iter().enumerate() {
             let id = first.checked_add(at as u32).ok_or_else(|| violation("entry number overflows"))?;
@@ -268,7 +272,7 @@ impl Receiver {
         let was_meta = own.map_or_else(Meta::default, |own| self.own.dir_meta(own));
         self.set_place(
             child,
-            DirPlace { place: Some(place.clone()), own, was: was_meta, meta, based: false },
+            DirPlace { place: Some(place.clone()), own, was: was_meta, meta },
         );
         if own.is_none() {
             self.note(&place, Kind::Dir, None, meta, was);
@@ -351,7 +355,7 @@ impl Receiver {
         wire: &[WireMeta],
         wire_children: &[WireChild],
     ) -> Result<(), ProtocolError> {
-        let dir = self.dir_mut(id)?;
+        let Some(dir) = self.dirs.get_mut(&id) else { return Ok(()) };
         let (mirror, depth) = (dir.mirror, dir.depth);
         let State::Metas { base, metas, children, last, moved } = &mut dir.state else { return Ok(()) };
         let mut coder = MetaCoder::default();
@@ -407,7 +411,7 @@ impl Receiver {
                 return Err(violation("a directory named twice"));
             }
             if moved {
-                let based = DirPlace { place: Some(place), own: None, was, meta: entry.meta, based: true };
+                let based = DirPlace { place: Some(place), own: None, was, meta: entry.meta };
                 self.set_place(child, based);
             } else {
                 self.enter(place, child, own_dir, None, entry.meta);

@@ -399,6 +399,11 @@ impl Receiver {
         }
     }
 
+    /// A directory or link cannot be made at the destination. The rest goes on.
+    pub fn failed_path(&mut self) {
+        self.failed_paths += 1;
+    }
+
     /// A file cannot be made at the destination. The rest goes on.
     pub fn failed(&mut self, file: FileId) {
         if self.files.remove(&file).is_some() {

@@ -38,8 +38,6 @@ pub(super) struct DirPlace {
     pub(super) own: Option<DirId>,
     pub(super) was: Meta,
     pub(super) meta: Meta,
-    /// It is below a directory that was found under another name, and not decided on yet.
-    pub(super) based: bool,
 }
 
 /// A directory that is renamed as a whole.
@@ -195,7 +193,7 @@ impl Receiver {
             self.places.resize_with(at + 1, DirPlace::default);
         }
         let was = Meta::default();
-        self.places[at] = DirPlace { place: Some(place), own: None, was, meta, based: true };
+        self.places[at] = DirPlace { place: Some(place), own: None, was, meta };
     }
 
     /// Makes a new directory from the files of another.
@@ -285,7 +283,7 @@ impl Receiver {
         let mut mirror = builder.finish();
         for (place, close) in std::mem::take(&mut self.learned) {
             if let Some(id) = mirror.find(place.dir, &place.name) {
-                mirror.set_file(id, close.root, close.size, close.meta);
+                mirror.set_file(id, close.size, close.meta, Some(close.root));
             }
         }
         mirror.resolve_links();
@@ -297,7 +295,7 @@ impl Receiver {
         let links = self.links(&mirror)?;
         let deletions = self.deletions();
         let profile = self.own.profile();
-        let dirs = self.places.iter().enumerate().filter(|(at, dir)| *at == 0 || dir.place.is_some());
+        let dirs = self.places.iter().enumerate().filter(|(at, dir)| (*at == 0 && !self.options.single) || dir.place.is_some());
         let dirs = dirs.map(|(at, dir)| {
             let own = dir.own.is_some();
             let changed = !own || profile.dir_meta(dir.was) != profile.dir_meta(dir.meta);

@@ -44,6 +44,8 @@ pub struct Options {
     pub itemize: bool,
     /// The destination may hold names that its snapshot leaves out, so no directory may move as a whole.
     pub filtered: bool,
+    /// The tree is one file: its directory's metadata is not part of it.
+    pub single: bool,
 }
 
 /// A file of the sender's tree that is made here: its number at the sender.
@@ -405,6 +407,12 @@ impl Receiver {
     pub fn is_complete(&self) -> bool {
         let root = self.root.is_some() || self.options.dry_run || self.failed_paths > 0;
         self.settled && self.open_files == 0 && root && self.ready.is_empty()
+    }
+
+    /// What the sender told of its tree.
+    #[must_use]
+    pub fn theirs(&self) -> &Tree {
+        &self.theirs
     }
 
     /// How far the session is, in files and bytes, is the driver's to count; this counts exchanges that
