@@ -82,6 +82,20 @@ struct Task {
 struct Queue {
     tasks: Vec<Task>,
     idle: usize,
+    /// No thread has work, or one has panicked.
+    is_over: bool,
+}
+
+/// Ends the walk when its thread panics, so that the others do not wait for it.
+struct EndOnPanic<'a>(&'a Walk<'a>);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            locked(&self.0.queue).is_over = true;
+            self.0.wake.notify_all();
+        }
+    }
 }
 
 struct Walk<'a> {
@@ -99,6 +113,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn run(&self, root: &DirRef) -> Report {
+        let _end = EndOnPanic(self);
         let mut handles = Handles::new(root.clone());
         let mut report = Report::default();
         let mut own = Vec::new();
@@ -127,20 +142,18 @@ impl Walk<'_> {
             return Some(task);
         }
         let mut queue = locked(&self.queue);
+        queue.idle += 1;
         while queue.tasks.is_empty() {
-            queue.idle += 1;
-            if queue.idle == self.threads {
+            if queue.is_over || queue.idle == self.threads {
+                queue.is_over = true;
                 self.wake.notify_all();
                 return None;
             }
             self.hungry.store(queue.idle, atomic::Ordering::Relaxed);
             queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            if queue.idle == self.threads {
-                return None;
-            }
-            queue.idle -= 1;
-            self.hungry.store(queue.idle, atomic::Ordering::Relaxed);
         }
+        queue.idle -= 1;
+        self.hungry.store(queue.idle, atomic::Ordering::Relaxed);
         own.append(&mut queue.tasks);
         own.pop()
     }

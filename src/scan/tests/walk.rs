@@ -1,10 +1,14 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rustix::io::Errno;
 
 use super::bed::{Bed, Notices, entry, id, name, path, paths};
 use crate::chunk::tests::Noise;
 use crate::chunk::{ChunkRef, Chunker};
-use crate::fs::Time;
 use crate::fs::fault::{Op, Plan};
+use crate::fs::{Time, os, state, walk as fs_walk};
+use crate::monitor::{Monitor, Phase};
 use crate::scan::{Filter, Opener, ScanError, Seen, scan};
 use crate::snapshot::Node;
 use crate::tree;
@@ -127,7 +131,8 @@ fn tree_of_depth_2500_with_a_branch_at_each_level_is_scanned_hashed_and_kept() {
         if level % 100 == 0 {
             dir.create_file(&name("f"), 0o644).unwrap().write_all_at(&[level as u8], 0).unwrap();
         }
-        dir.create_dir(&name("side"), 0o755).unwrap().create_file(&name("g"), 0o644).unwrap();
+        // Sorted first, so that it waits until the walk comes back up.
+        dir.create_dir(&name("aside"), 0o755).unwrap().create_file(&name("g"), 0o644).unwrap();
         dir = dir.create_dir(&name("deeper"), 0o755).unwrap();
     }
     dir.link(&name("none"), &*dir, &name("other")).unwrap_err();
@@ -142,6 +147,53 @@ fn tree_of_depth_2500_with_a_branch_at_each_level_is_scanned_hashed_and_kept() {
     // Each directory once, and a way down from the root for each stretch whose handles were let go.
     let opens = bed.faults.count(Op::OpenDir) - opens;
     assert!(opens < 5000 + 2 * 2500 * (2500 / 40), "{opens} directories opened");
+}
+
+/// Counts the descriptors of the process now and then.
+#[derive(Default)]
+struct Descriptors(AtomicUsize);
+
+impl Monitor for Descriptors {
+    fn advance(&self, _: Phase, _: u64, _: u64) {
+        let count = state::list(Path::new("/proc/self/fd")).unwrap().len();
+        self.0.fetch_max(count, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn real_tree_of_depth_2100_needs_few_descriptors() {
+    let temp = tempfile::tempdir().unwrap();
+    let top = os::open_root(temp.path()).unwrap();
+    let mut dir = top.create_dir(&name("deep"), 0o755).unwrap();
+    let root = dir.clone();
+    for level in 0..2100 {
+        if level % 10 == 0 {
+            dir.create_dir(&name("aside"), 0o755).unwrap();
+        }
+        dir = dir.create_dir(&name("deeper"), 0o755).unwrap();
+    }
+    dir.create_file(&name("f"), 0o644).unwrap().write_all_at(b"bottom", 0).unwrap();
+    let bed = Bed::new(&[]);
+    let most = Descriptors::default();
+    let mut found = scan(&root, None, &bed.options, &most).unwrap();
+    found.hash_unknown(&Opener::new(root), &bed.options, &most);
+    assert!(found.errors.is_empty() && found.snapshot.root().is_some());
+    assert_eq!((found.snapshot.dir_count(), found.snapshot.totals().files), (2311, 1));
+    // Two threads and their caches, and what other tests have open at the same time.
+    let most = most.0.load(Ordering::Relaxed);
+    assert!(most < 500, "{most} descriptors were open");
+    fs_walk::remove_tree(&*top, &name("deep")).unwrap();
+}
+
+#[test]
+fn panic_of_one_thread_ends_the_scan() {
+    let mut bed = Bed::new(&[("a/b/c", b""), ("d/e/f", b""), ("g/h", b"")]);
+    for nth in [3, 6, 9] {
+        bed.options.threads = 3;
+        bed.faults.set_plan(Plan::new().panic_at(nth));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bed.walk()));
+        assert!(result.is_err());
+    }
 }
 
 #[test]
