@@ -1,6 +1,6 @@
 //! What was staged → what users see, in an order that survives a power cut at any point.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::fs::walk::remove_tree;
 use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath};
 use crate::snapshot::{DirId, EntryId, Meta, Node};
-use crate::transfer::receiver::{Finale, Place};
+use crate::transfer::receiver::{FinalDir, Finale, Place};
 
 /// What a commit could not do; everything else is durable.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ struct Commit<'a> {
     errors: Vec<ApplyError>,
     /// Directories whose names changed: their times are set again.
     touched: HashSet<DirId>,
+    /// The mirror's number of the destination's directories.
+    mirrors: HashMap<DirId, DirId>,
     /// What stood where something else was put, under temporary names.
     displaced: Vec<(DirId, Name)>,
     delete: bool,
@@ -50,6 +52,7 @@ impl Stage {
             handles: Handles::new(self.clone()),
             errors: Vec::new(),
             touched: HashSet::new(),
+            mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
             displaced: Vec::new(),
             delete,
         };
@@ -64,6 +67,9 @@ impl Stage {
             commit.each(|commit| commit.move_dir(moved.from, &moved.to))?;
         }
         commit.handles.clear();
+        for (dir, place) in finale.moves.iter().flat_map(|moved| &moved.dirs) {
+            self.dir(*dir, place.clone(), true);
+        }
         for rename in &renames {
             commit.each(|commit| commit.rename(rename))?;
         }
@@ -89,12 +95,12 @@ impl Stage {
         for entry in &finale.deletions {
             commit.each(|commit| commit.delete(*entry))?;
         }
-        for (dir, meta, changed) in finale.dirs.iter().rev() {
+        for FinalDir { dir, meta, changed, .. } in finale.dirs.iter().rev() {
             if *changed || commit.touched.contains(dir) {
                 commit.each(|commit| commit.dir_meta(*dir, *meta))?;
             }
         }
-        let changed = finale.dirs.iter().any(|(_, _, changed)| *changed);
+        let changed = finale.dirs.iter().any(|dir| dir.changed);
         if visible || removing || changed || !commit.touched.is_empty() || !metas.is_empty() {
             commit.barrier()?;
         }
@@ -134,6 +140,11 @@ impl Commit<'_> {
         ApplyError::io(self.stage.path(place), operation)
     }
 
+    /// A name has left one of the destination's directories.
+    fn touch_own(&mut self, own: DirId) {
+        self.touched.extend(self.mirrors.get(&own));
+    }
+
     fn move_dir(&mut self, from: DirId, to: &Place) -> Result<(), ApplyError> {
         let Some(entry) = self.stage.own.entry_of(from) else { return Ok(()) };
         let own_name = self.stage.own.entry(entry).name.clone();
@@ -142,6 +153,7 @@ impl Commit<'_> {
         self.make_way(&target, to, Kind::Dir)?;
         source.rename(&own_name, &*target, &to.name).map_err(self.failed(to, "rename"))?;
         self.touched.insert(to.dir);
+        self.touch_own(self.stage.own.dir_of(entry));
         Ok(())
     }
 
@@ -224,6 +236,7 @@ impl Commit<'_> {
         let own = self.stage.own.clone();
         let name = &own.entry(entry).name;
         let failed = |error| ApplyError::io(own.path(entry), "delete")(error);
+        self.touch_own(own.dir_of(entry));
         let dir = match self.handles.parent_of(entry) {
             Ok(dir) => dir,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -10,7 +10,7 @@ use super::source::await_tree;
 use super::wire::{FRAME_BYTES, Wire};
 use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
 use crate::apply::{ApplyError, Done, Made, Stage, Worker};
-use crate::fs::{Time, walk::remove_tree};
+use crate::fs::Time;
 use crate::hash::Hash;
 use crate::monitor::Phase;
 use crate::path::RelPath;
@@ -304,13 +304,7 @@ impl Session<'_> {
         committed: Option<(Finale, Staged)>,
     ) -> Result<Received, SyncError> {
         if let Some((finale, staged)) = committed {
-            for path in &tree.scan.leftovers {
-                if let Some((parent, name)) = path.split_last()
-                    && let Ok(dir) = crate::fs::walk::open_path(&tree.place.root, &parent)
-                {
-                    let _ = remove_tree(&*dir, &name);
-                }
-            }
+            super::leftovers::remove(&tree);
             let made = self.stage.take_made();
             if changed(&finale, &staged, &made, &received.report) {
                 let clock = super::tree::now();
@@ -337,7 +331,7 @@ fn changed(finale: &Finale, staged: &Staged, made: &[Made], report: &Report) -> 
     created + updated + deleted + moved + metadata_only > 0
         || !made.is_empty()
         || !staged.metas.is_empty()
-        || finale.dirs.iter().any(|(_, _, changed)| *changed)
+        || finale.dirs.iter().any(|dir| dir.changed)
 }
 
 fn problem(error: &ApplyError) -> Problem {

@@ -98,7 +98,8 @@ pub struct Sender {
     snapshot: Snapshot,
     /// Files without a root, hard-linked names counted with their first.
     unknown: usize,
-    root_sent: bool,
+    /// Whether roots were learned that the root last told does not cover.
+    stale: bool,
     requests: VecDeque<Request>,
     ready: VecDeque<Output>,
     /// Directories of which everything below is to be listed, and streamed if the flag says so.
@@ -126,7 +127,7 @@ impl Sender {
             .filter(|entry| matches!(entry.node, Node::File { root: None, link: None, .. }))
             .count();
         Sender {
-            root_sent: unknown == 0,
+            stale: false,
             snapshot,
             unknown,
             requests: VecDeque::new(),
@@ -307,8 +308,12 @@ impl Sender {
     pub fn streamed(&mut self, file: EntryId, outcome: Result<(Hash, u64, Meta), Gone>, last: bool) {
         self.jobs -= usize::from(last);
         if let Ok((root, size, meta)) = outcome {
+            let entry = self.snapshot.entry(file);
+            if entry.size() != Some(size) || entry.meta != meta {
+                self.snapshot.set_file(file, size, meta, entry.root());
+                self.stale = true;
+            }
             self.learn(file, root);
-            self.snapshot.set_file(file, size, meta, Some(root));
             self.settle_root();
         }
     }
@@ -328,24 +333,23 @@ impl Sender {
     }
 
     fn learn(&mut self, file: EntryId, root: Hash) {
-        match self.snapshot.entry(file).root() {
-            None => {
-                self.unknown -= 1;
-                self.snapshot.set_root(file, root);
-            }
-            Some(known) if known != root => self.snapshot.set_root(file, root),
-            Some(_) => {}
+        let known = self.snapshot.entry(file).root();
+        self.unknown -= usize::from(known.is_none());
+        if known != Some(root) {
+            self.snapshot.set_root(file, root);
+            self.stale = true;
         }
     }
 
+    /// Tells the root once it is known, and again if a file turned out to have changed since the scan.
     fn settle_root(&mut self) {
-        if self.unknown > 0 || self.root_sent {
+        if self.unknown > 0 || !self.stale {
             return;
         }
+        self.stale = false;
         self.snapshot.resolve_links();
         self.snapshot.refresh();
         if let Some(root) = self.snapshot.root() {
-            self.root_sent = true;
             self.message(Message::Root(root));
         }
     }

@@ -243,8 +243,13 @@ impl Receiver {
                         return Err(violation("a directory named twice"));
                     }
                     let own_dir = own_id.and_then(|id| snapshot.entry(id).dir());
-                    self.enter(place, child, own_dir, own_id.map(|id| snapshot.entry(id)), entry.meta);
+                    self.enter(place.clone(), child, own_dir, own_id.map(|id| snapshot.entry(id)), entry.meta);
+                    let based = self.bases.len();
                     self.open_dir_below(dir_id, child, own_dir, digests, depth + 1, Some((taken, deep)));
+                    // One found under another name is moved or rebuilt when everything was compared.
+                    if self.bases.len() == based {
+                        self.action(Action::Dir { dir: child, place, own: own_dir });
+                    }
                 }
                 (Node::File { link: Some(_), .. }, _) => self.linked(place, &entry, own_id),
                 (Node::File { size, root, link: None }, _) => {
@@ -279,7 +284,6 @@ impl Receiver {
         } else {
             self.note_meta(&place, Kind::Dir, was_meta, meta);
         }
-        self.action(Action::Dir { dir: child, place, own });
     }
 
     /// Counts and tells a change of metadata, if it is one; tells whether it is.
@@ -414,7 +418,8 @@ impl Receiver {
                 let based = DirPlace { place: Some(place), own: None, was, meta: entry.meta };
                 self.set_place(child, based);
             } else {
-                self.enter(place, child, own_dir, None, entry.meta);
+                self.enter(place.clone(), child, own_dir, None, entry.meta);
+                self.action(Action::Dir { dir: child, place, own: own_dir });
             }
             let ours = snapshot.digests(own_child).map(|digests| digests.full);
             let mut state = metas_of(own_child, moved);

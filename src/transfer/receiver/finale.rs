@@ -47,6 +47,21 @@ pub struct MovedDir {
     pub from: DirId,
     /// Where it goes.
     pub to: Place,
+    /// Every directory of the mirror that is in it, itself first.
+    pub dirs: Vec<(DirId, Place)>,
+}
+
+/// A directory that was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalDir {
+    /// Its number in the mirror.
+    pub dir: DirId,
+    /// The destination's directory at the same path.
+    pub own: Option<DirId>,
+    /// The metadata it gets.
+    pub meta: Meta,
+    /// Whether that differs from what it has.
+    pub changed: bool,
 }
 
 /// What is to be done when every file is staged, in the order of the fields.
@@ -64,9 +79,8 @@ pub struct Finale {
     pub links: Vec<(Place, RelPath)>,
     /// Names to delete: the topmost only.
     pub deletions: Vec<EntryId>,
-    /// Directories that were compared: final metadata, and whether it differs from what is there. Parents
-    /// first.
-    pub dirs: Vec<(DirId, Meta, bool)>,
+    /// Directories that were compared, parents first.
+    pub dirs: Vec<FinalDir>,
 }
 
 impl Receiver {
@@ -157,7 +171,9 @@ impl Receiver {
         self.report.moved += 1;
         let from = self.own.dir_path(base);
         self.renamed(place, from, Kind::Dir);
-        self.moves.push(MovedDir { from: base, to: place.clone() });
+        let mut dirs = vec![(mirror, place.clone())];
+        let to = place.clone();
+        let from = base;
         let snapshot = self.own.clone();
         let mut stack = vec![(mirror, base)];
         while let Some((mirror, base)) = stack.pop() {
@@ -169,6 +185,7 @@ impl Receiver {
                 let place = Place { dir: mirror, name: entry.name.clone() };
                 self.report.bytes_reused += entry.size().unwrap_or(0);
                 if let (Some(child), Some(own_child)) = (entry.dir(), own.dir()) {
+                    dirs.push((child, place.clone()));
                     self.ensure_place(child, place, entry.meta);
                     stack.push((child, own_child));
                 } else if entry.counted(snapshot.profile()) != own.counted(snapshot.profile()) {
@@ -176,6 +193,7 @@ impl Receiver {
                 }
             }
         }
+        self.moves.push(MovedDir { from, to, dirs });
     }
 
     /// Replaces the item that told of a created name.
@@ -205,8 +223,8 @@ impl Receiver {
             let meta = self.places.get(mirror.0 as usize).map_or_else(Meta::default, |place| place.meta);
             if !std::mem::take(&mut top) {
                 self.note(&place, Kind::Dir, None, meta, None);
-                self.action(Action::Dir { dir: mirror, place, own: None });
             }
+            self.action(Action::Dir { dir: mirror, place, own: None });
             let entries = self.mirror().entries(mirror).to_vec();
             let own = snapshot.entry_ids(base).map(EntryId);
             let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
@@ -299,7 +317,7 @@ impl Receiver {
         let dirs = dirs.map(|(at, dir)| {
             let own = dir.own.is_some();
             let changed = !own || profile.dir_meta(dir.was) != profile.dir_meta(dir.meta);
-            (DirId(at as u32), dir.meta, changed)
+            FinalDir { dir: DirId(at as u32), own: dir.own, meta: dir.meta, changed }
         });
         Ok(Finale {
             proven,
@@ -314,7 +332,13 @@ impl Receiver {
 
     fn links(&self, mirror: &Snapshot) -> Result<Vec<(Place, RelPath)>, ProtocolError> {
         let mut links = Vec::new();
-        for dir in mirror.dirs() {
+        // In a directory that was not compared nothing changed, nor did what its links are names of: their
+        // roots and metadata are part of its digest.
+        let compared = |dir: &DirId| {
+            *dir == DirId::ROOT && !self.adopted
+                || self.places.get(dir.0 as usize).is_some_and(|place| place.place.is_some())
+        };
+        for dir in mirror.dirs().filter(compared) {
             for entry in mirror.entries(dir) {
                 let Node::File { link: Some(first), .. } = &entry.node else { continue };
                 let target = mirror.find_path(first).map(|id| &mirror.entry(id).node);

@@ -14,7 +14,7 @@ mod dirs;
 mod files;
 mod finale;
 
-pub use finale::{Finale, MovedDir};
+pub use finale::{FinalDir, Finale, MovedDir};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -231,6 +231,8 @@ pub struct Receiver {
     /// Mirror directories the destination has at the same path, and whether anything in them changes.
     places: Vec<finale::DirPlace>,
     settled: bool,
+    /// The whole tree was equal from the start.
+    adopted: bool,
     ready: VecDeque<Output>,
     wanted: Wanted,
     items: Vec<Item>,
@@ -297,6 +299,7 @@ impl Receiver {
             doomed: HashSet::new(),
             places: Vec::new(),
             settled: false,
+            adopted: false,
             ready: VecDeque::new(),
             wanted: Wanted::default(),
             items: Vec::new(),
@@ -316,6 +319,7 @@ impl Receiver {
             theirs,
         };
         receiver.start(meta);
+        receiver.settle()?;
         Ok(receiver)
     }
 
@@ -324,6 +328,7 @@ impl Receiver {
         self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
         if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
             self.adopt(DirId::ROOT, DirId::ROOT);
+            self.adopted = true;
             return;
         }
         let theirs = self.theirs.digests.map(Digests::from);
@@ -351,13 +356,10 @@ impl Receiver {
             }
             Message::End { file, root, size, meta } => self.end(FileId(file), root, size, meta),
             Message::Gone { file, why } => self.gone(FileId(file), why),
-            Message::Root(root) => match self.root {
-                Some(known) if known != root => Err(violation("a second root")),
-                _ => {
-                    self.root = Some(root);
-                    Ok(())
-                }
-            },
+            Message::Root(root) => {
+                self.root = Some(root);
+                Ok(())
+            }
             Message::Abort(Abort { code, text }) => Err(ProtocolError::aborted(code, &text)),
             _ => Err(violation("a message that only a receiver sends")),
         }?;
