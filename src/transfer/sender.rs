@@ -370,8 +370,9 @@ impl Sender {
             let same_content = ours.content == their.content;
             if same_content {
                 self.refresh_against(dir, theirs, their_dir);
-            } else {
-                self.list(dir, false);
+            } else if !self.list(dir, false) {
+                // A large one is compared node by node; the receiver cannot place what is below before that.
+                continue;
             }
             let mut below = Vec::new();
             for entry in self.snapshot.entries(dir) {
@@ -590,9 +591,9 @@ impl Sender {
                 self.metas(dir, |snapshot, child| {
                     if deep { None } else { snapshot.digests(child).map(|digests| digests.full) }
                 });
-                if deep {
-                    stack.extend(self.snapshot.entries(dir).iter().rev().filter_map(|entry| entry.dir()));
-                }
+            }
+            if deep {
+                stack.extend(self.snapshot.entries(dir).iter().rev().filter_map(|entry| entry.dir()));
             }
         }
     }
