@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
+use super::ApplyError;
 use super::stage::{Handles, Rename, Stage, lock};
 use super::worker::attrs;
-use super::ApplyError;
 use crate::fs::walk::remove_tree;
 use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath};

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::stage::{Handles, Made, Rename, Stage, lock};
 use super::ApplyError;
+use super::stage::{Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{Attrs, DirRef, FileRef, Stat};
 use crate::hash::{Domain, Hash};
@@ -55,14 +55,7 @@ impl Worker {
     pub fn new(stage: Arc<Stage>) -> Worker {
         let chunker = Chunker::new(stage.own.params());
         let handles = Handles::new(stage.clone());
-        Worker {
-            stage,
-            handles,
-            open: HashMap::new(),
-            given_up: HashSet::new(),
-            buffer: Vec::new(),
-            chunker,
-        }
+        Worker { stage, handles, open: HashMap::new(), given_up: HashSet::new(), buffer: Vec::new(), chunker }
     }
 
     /// Does one action, and tells `done` what became of it.
@@ -185,8 +178,8 @@ impl Worker {
         buffer.resize(chunk.len as usize, 0);
         let read =
             self.handles.local_file(from.file).and_then(|open| open.read_full_at(&mut buffer, from.offset));
-        let good = matches!(read, Ok(len) if len == buffer.len())
-            && Hash::of(Domain::Chunk, &buffer) == chunk.hash;
+        let good =
+            matches!(read, Ok(len) if len == buffer.len()) && Hash::of(Domain::Chunk, &buffer) == chunk.hash;
         let result = if good {
             self.put(file, offset, chunk, &buffer)
         } else {

@@ -10,6 +10,7 @@
 
 pub mod fault;
 pub mod mem;
+pub mod one;
 pub mod os;
 pub mod state;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::source::await_tree;
 use super::wire::{FRAME_BYTES, Wire};
 use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
 use crate::apply::{ApplyError, Done, Made, Stage, Worker};
+use crate::codec::Bounded;
 use crate::fs::Time;
 use crate::hash::Hash;
 use crate::monitor::Phase;
@@ -18,7 +19,7 @@ use crate::scan::{Fingerprint, Scan, Seen};
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
-use crate::transfer::message::{Gone, Item, Message, Report, Tree as TreeMessage};
+use crate::transfer::message::{Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage};
 use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
 
 /// Batches of actions that wait for one staging thread at most.
@@ -77,7 +78,9 @@ pub(super) fn run(
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
         // After a cut the next run resumes from what is staged; otherwise it is of no use.
-        if !matches!(error, SyncError::Net(_) | SyncError::Protocol(_)) || matches!(error.code(), 12 | 22 | 41) {
+        if !matches!(error, SyncError::Net(_) | SyncError::Protocol(_))
+            || matches!(error.code(), 12 | 22 | 41)
+        {
             stage.abandon();
         }
     });
@@ -128,7 +131,8 @@ impl Session<'_> {
                 queues.push(queue);
             }
             drop(tell);
-            let mut crew = Crew { batches: queues.iter().map(|_| Vec::new()).collect(), queues, files: HashMap::new() };
+            let mut crew =
+                Crew { batches: queues.iter().map(|_| Vec::new()).collect(), queues, files: HashMap::new() };
             let result = self.converse(machine, &mut crew, &told, &mut staged);
             drop(crew);
             result?;
@@ -205,7 +209,13 @@ impl Session<'_> {
     }
 
     /// Carries out what the machine wants, as far as nothing has to be waited for.
-    fn drain(&self, machine: &mut Receiver, crew: &mut Crew, builder: &mut FrameBuilder, staged: &mut Staged) {
+    fn drain(
+        &self,
+        machine: &mut Receiver,
+        crew: &mut Crew,
+        builder: &mut FrameBuilder,
+        staged: &mut Staged,
+    ) {
         while let Some(output) = machine.poll() {
             match output {
                 Output::Message(Message::Items(items)) => {
@@ -300,7 +310,7 @@ impl Session<'_> {
     fn settle(
         &self,
         mut tree: Tree,
-        mut received: Received,
+        received: Received,
         committed: Option<(Finale, Staged)>,
     ) -> Result<Received, SyncError> {
         if let Some((finale, staged)) = committed {
@@ -319,9 +329,15 @@ impl Session<'_> {
                 tree.keep(self.options);
             }
         }
-        let Received { root, report, code, .. } = received;
-        self.wire.outbox.message(&Message::Done { root, report, code });
-        received.report = report;
+        let Received { root, report, code, round_trips, .. } = received;
+        for Problem { path, text } in &received.problems {
+            let text = text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)].to_vec();
+            // A path too long for the wire is told by its beginning, which is better than not at all.
+            let path = RelPath::new(path.as_bytes()).unwrap_or_default();
+            let text = Bounded::new(text).unwrap_or_default();
+            self.wire.outbox.message(&Message::Problem { path, text });
+        }
+        self.wire.outbox.message(&Message::Done { root, report, code, round_trips });
         Ok(received)
     }
 }
@@ -336,7 +352,9 @@ fn changed(finale: &Finale, staged: &Staged, made: &[Made], report: &Report) -> 
 
 fn problem(error: &ApplyError) -> Problem {
     let path = match error {
-        ApplyError::Io { path, .. } | ApplyError::HashMismatch { path } | ApplyError::InTheWay { path } => path,
+        ApplyError::Io { path, .. } | ApplyError::HashMismatch { path } | ApplyError::InTheWay { path } => {
+            path
+        }
     };
     let text = match error {
         ApplyError::Io { operation, source, .. } => format!("{operation}: {source}"),
@@ -438,9 +456,10 @@ impl Crew {
 
     /// Hands over what was assigned; waits while a thread is busy. `false` if one has ended.
     fn flush(&mut self) -> bool {
-        self.queues.iter().zip(&mut self.batches).all(|(queue, batch)| {
-            batch.is_empty() || queue.send(std::mem::take(batch)).is_ok()
-        })
+        self.queues
+            .iter()
+            .zip(&mut self.batches)
+            .all(|(queue, batch)| batch.is_empty() || queue.send(std::mem::take(batch)).is_ok())
     }
 }
 

@@ -25,6 +25,20 @@ pub enum SyncError {
         /// What the file system said.
         source: io::Error,
     },
+    /// What was asked for cannot be done.
+    #[error("{text}")]
+    Usage {
+        /// Why, for people.
+        text: String,
+    },
+    /// A server will not do what its client asked for.
+    #[error("{text}")]
+    Refused {
+        /// Why, for people.
+        text: String,
+        /// The exit code.
+        code: u8,
+    },
     /// Another run is writing to the destination.
     #[error("{}: another syncline is writing there{}", show(.path), held_by(.pid))]
     Locked {
@@ -80,6 +94,8 @@ impl SyncError {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
+            SyncError::Usage { .. } => 1,
+            SyncError::Refused { code, .. } => *code,
             SyncError::Root { source, .. } if source.kind() == io::ErrorKind::NotFound => 23,
             SyncError::Root { .. } | SyncError::Locked { .. } => 11,
             SyncError::Scan(ScanError::Changed { .. }) => 24,

@@ -35,9 +35,8 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
     let (ours, theirs) = memory_pair(PIPE_BYTES);
     std::thread::scope(|threads| {
         let sending = threads.spawn(|| {
-            let usage = use_of(options, true);
             let tree = Tree::scan(from, profile, options, false)?;
-            let wire = wire::open(ours, usage);
+            let wire = wire::open(ours, Use::new(options, true, true))?;
             let stats = wire.stats.clone();
             let result = source::run(tree, &wire, options);
             let problems = super::close(wire, &result);
@@ -50,7 +49,7 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
         });
         let received = (|| {
             let tree = Tree::scan(to, profile, options, true)?;
-            let wire = wire::open(theirs, use_of(options, false));
+            let wire = wire::open(theirs, Use::new(options, false, true))?;
             let result = destination::run(tree, &wire, options, false);
             let closed = super::close(wire, &result);
             let received = result?;
@@ -65,8 +64,4 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
         };
         Ok(super::summary_of(received, &errors, wire))
     })
-}
-
-fn use_of(options: &Options, blocking: bool) -> Use {
-    Use { compress: options.compress, local: true, blocking, bandwidth_max: options.bandwidth_max }
 }

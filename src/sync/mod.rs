@@ -1,6 +1,6 @@
 //! Two directories → one root: scans both ends, runs a session between them over a link, applies.
 //!
-//! [`local`] is both ends in one process; `client` and `serve` are one end each, over any [`Link`]. All
+//! [`local`] is both ends in one process; [`client`] and [`serve`] are one end each, over any [`Link`]. All
 //! three are thin: [`tree`] opens and scans an end, [`source`] drives a [`Sender`], [`destination`] a
 //! [`Receiver`] and its staging, [`wire`] turns messages into frames on a link. Threads, clocks and channels
 //! live here and in `net`, nowhere above.
@@ -12,10 +12,13 @@
 //! [`Sender`]: crate::transfer::Sender
 //! [`Receiver`]: crate::transfer::Receiver
 
+pub mod client;
 mod destination;
 mod error;
 mod leftovers;
 pub mod local;
+pub mod resolve;
+pub mod serve;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,9 +32,9 @@ pub use local::sync_dirs;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 
+use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::monitor::Monitor;
-use crate::codec::Bounded;
 use crate::net::Wire;
 use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};

@@ -9,11 +9,12 @@ use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unb
 
 use super::tree::now;
 use super::wire::{FRAME_BYTES, Outbox, Wire};
-use super::{Options, SyncError, Tree};
+use super::{Options, Problem, SyncError, Tree};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{FileRef, Stat};
 use crate::hash::{Domain, Hash};
 use crate::monitor::Phase;
+use crate::path::Escaped;
 use crate::scan::{FileHasher, Fingerprint, Opener, Scan, Seen, hash_file};
 use crate::snapshot::{EntryId, Meta};
 use crate::transfer::frame::FrameBuilder;
@@ -46,6 +47,10 @@ struct Learned {
 pub(super) struct Sent {
     pub(super) outcome: Outcome,
     pub(super) items: Vec<Item>,
+    /// What the receiver could not make equal, as it told.
+    pub(super) problems: Vec<Problem>,
+    /// Exchanges that the receiver counted.
+    pub(super) round_trips: u64,
 }
 
 /// Sends `tree` to the receiver at the other end of `wire`. Gives the tree back with every root that was
@@ -77,7 +82,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     let scan = Arc::new(tree.scan);
     let result = drive(&mut machine, &scan, &tree.place.root, wire, options);
     let mut scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("every worker has ended"));
-    let (learned, items) = result?;
+    let (learned, items, problems) = result?;
     let snapshot = !learned.is_empty();
     for (file, Learned { root, chunks, seen }) in learned {
         scan.learn(file, root, chunks, &seen);
@@ -87,7 +92,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     tree.scan = scan;
     let outcome = machine.outcome().cloned().ok_or(crate::transfer::frame::FrameError::Cut)?;
-    Ok((tree, Sent { outcome, items }))
+    Ok((tree, Sent { round_trips: outcome.round_trips, outcome, items, problems }))
 }
 
 fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
@@ -110,7 +115,7 @@ pub(super) fn await_tree(wire: &Wire, last: &mut Option<TreeMessage>) -> Result<
     last.ok_or_else(|| crate::transfer::violation("no tree").into())
 }
 
-type Everything = (Vec<(EntryId, Learned)>, Vec<Item>);
+type Everything = (Vec<(EntryId, Learned)>, Vec<Item>, Vec<Problem>);
 
 fn drive(
     machine: &mut Sender,
@@ -149,7 +154,7 @@ fn converse(
     _options: &Options,
 ) -> Result<Everything, SyncError> {
     let mut learned = Vec::new();
-    let mut items = Vec::new();
+    let (mut items, mut problems) = (Vec::new(), Vec::new());
     let mut builder = FrameBuilder::default();
     loop {
         while let Some(output) = machine.poll() {
@@ -164,7 +169,8 @@ fn converse(
                     // What names the files goes before their bytes.
                     wire.outbox.send_list(&mut builder);
                     if let Job::Describe { file, .. } = job
-                        && let (Some(list), Some(root)) = (scan.chunks(file), scan.snapshot.entry(file).root())
+                        && let (Some(list), Some(root)) =
+                            (scan.chunks(file), scan.snapshot.entry(file).root())
                     {
                         machine.described(file, Ok((root, list)));
                         continue;
@@ -180,7 +186,7 @@ fn converse(
         }
         wire.outbox.send_list(&mut builder);
         if machine.outcome().is_some() {
-            return Ok((learned, items));
+            return Ok((learned, items, problems));
         }
         select_biased! {
             recv(told) -> told => if let Ok(told) = told {
@@ -191,6 +197,10 @@ fn converse(
                 payload.for_each(|message, _| match message {
                     Message::Items(list) => {
                         items.extend(list.into_vec());
+                        Ok(())
+                    }
+                    Message::Problem { path, text } => {
+                        problems.push(Problem { path, text: Escaped(&text).to_string() });
                         Ok(())
                     }
                     message => machine.handle(message),
@@ -275,7 +285,9 @@ impl Worker<'_> {
     /// Does a job; `false` if the link has failed.
     fn job(&mut self, job: Job, tell: &Channel<Told>) -> bool {
         match job {
-            Job::Describe { file, hold } => tell.send(Told::Described(file, self.describe(file, hold))).is_ok(),
+            Job::Describe { file, hold } => {
+                tell.send(Told::Described(file, self.describe(file, hold))).is_ok()
+            }
             Job::Stream { files } => {
                 let last = files.len() - 1;
                 for (at, file) in files.into_iter().enumerate() {

@@ -22,13 +22,19 @@ pub struct Place {
 }
 
 impl Place {
+    /// The tree below an open directory.
+    #[must_use]
+    pub fn new(root: DirRef, path: &Path) -> Place {
+        Place { root, path: absolute(path), only: None }
+    }
+
     /// Opens a directory that is there.
     ///
     /// # Errors
     /// [`SyncError::Root`].
     pub fn open(path: &Path) -> Result<Place, SyncError> {
         let root = os::open_root(path).map_err(|source| root_error(path, "open", source))?;
-        Ok(Place { root, path: absolute(path), only: None })
+        Ok(Place::new(root, path))
     }
 
     /// Opens a directory, which is made if it is not there; its parent must be.
@@ -37,7 +43,7 @@ impl Place {
     /// [`SyncError::Root`].
     pub fn open_or_create(path: &Path) -> Result<Place, SyncError> {
         match os::open_root(path) {
-            Ok(root) => Ok(Place { root, path: absolute(path), only: None }),
+            Ok(root) => Ok(Place::new(root, path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 os::create_root(path).map_err(|source| root_error(path, "create", source))?;
                 Place::open(path)
@@ -60,7 +66,7 @@ impl Place {
     }
 }
 
-fn root_error(path: &Path, operation: &'static str, source: std::io::Error) -> SyncError {
+pub(super) fn root_error(path: &Path, operation: &'static str, source: std::io::Error) -> SyncError {
     SyncError::Root { path: path.to_owned(), operation, source }
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::SyncError;
+use super::{Options, SyncError};
 use crate::net::{Link, LinkStats, NetError, RecvHalf, SendHalf};
-use crate::transfer::frame::{Compression, FrameBuilder, FrameReader, Payload, preamble};
+use crate::transfer::frame::{Compression, FrameBuilder, FrameError, FrameReader, Payload, preamble};
 use crate::transfer::message::Message;
 
 /// Frames that wait for the link at most, where sending may block.
@@ -121,6 +121,21 @@ impl Writer {
 /// What arrives: the messages of a frame; then an end, clean or not, and nothing more.
 pub(super) type Inbox = Receiver<Result<Payload, SyncError>>;
 
+/// Greets, and waits for the other end's first message, on the caller's thread.
+pub(super) fn first(link: &mut Link, frames: &mut FrameReader) -> Result<Payload, SyncError> {
+    link.send.send(preamble())?;
+    loop {
+        match frames.next()? {
+            Some(payload) if !payload.is_empty() => return Ok(payload),
+            Some(_) => {}
+            None => match link.recv.recv()? {
+                Some(bytes) => frames.push(&bytes),
+                None => return Err(FrameError::Cut.into()),
+            },
+        }
+    }
+}
+
 /// Both sides of a link.
 pub(super) struct Wire {
     pub(super) outbox: Outbox,
@@ -141,12 +156,23 @@ pub(super) struct Use {
     pub(super) bandwidth_max: Option<u64>,
 }
 
+impl Use {
+    /// As `options` say, for an end that sends files or does not.
+    pub(super) fn new(options: &Options, sender: bool, local: bool) -> Use {
+        Use { compress: options.compress, local, blocking: sender, bandwidth_max: options.bandwidth_max }
+    }
+}
+
 /// Starts the threads of a link and greets the other end.
-pub(super) fn open(link: Link, usage: Use) -> Wire {
+pub(super) fn open(mut link: Link, usage: Use) -> Result<Wire, SyncError> {
+    link.send.send(preamble())?;
+    Ok(resume(link, usage, FrameReader::default()))
+}
+
+/// Starts the threads of a link on which both ends have greeted; `frames` holds what has arrived already.
+pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
     let Link { send, recv, stats, peer: _ } = link;
-    let (frames, waiting) = if usage.blocking { bounded(QUEUE_FRAMES) } else { unbounded() };
-    // The channel is new and has room.
-    let _ = frames.send(preamble());
+    let (queue, waiting) = if usage.blocking { bounded(QUEUE_FRAMES) } else { unbounded() };
     let state = Arc::new(State {
         compress: usage.compress,
         local: usage.local,
@@ -156,8 +182,8 @@ pub(super) fn open(link: Link, usage: Use) -> Wire {
     let shared = state.clone();
     let writer = std::thread::spawn(move || write(send, &waiting, &shared, usage.bandwidth_max));
     let (arrived, inbox) = bounded(8);
-    let reader = std::thread::spawn(move || read(recv, &arrived));
-    Wire { outbox: Outbox { frames, state }, inbox, writer: Writer(writer), reader, stats }
+    let reader = std::thread::spawn(move || read(recv, frames, &arrived));
+    Wire { outbox: Outbox { frames: queue, state }, inbox, writer: Writer(writer), reader, stats }
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures the link's speed and keeps to a rate")]
@@ -205,14 +231,8 @@ fn write(
     }
 }
 
-fn read(mut recv: Box<dyn RecvHalf>, arrived: &Sender<Result<Payload, SyncError>>) {
-    let mut frames = FrameReader::default();
+fn read(mut recv: Box<dyn RecvHalf>, mut frames: FrameReader, arrived: &Sender<Result<Payload, SyncError>>) {
     let end = loop {
-        match recv.recv() {
-            Ok(Some(bytes)) => frames.push(&bytes),
-            Ok(None) => break frames.finish().err().map(SyncError::from),
-            Err(error) => break Some(error.into()),
-        }
         loop {
             match frames.next() {
                 Ok(Some(payload)) => {
@@ -229,6 +249,11 @@ fn read(mut recv: Box<dyn RecvHalf>, arrived: &Sender<Result<Payload, SyncError>
                     return;
                 }
             }
+        }
+        match recv.recv() {
+            Ok(Some(bytes)) => frames.push(&bytes),
+            Ok(None) => break frames.finish().err().map(SyncError::from),
+            Err(error) => break Some(error.into()),
         }
     };
     if let Some(error) = end {

@@ -50,6 +50,10 @@ pub struct Hello {
     pub module: Text,
     /// The path below the module's root.
     pub path: RelPath,
+    /// How many of the path's last names are made if they are not there.
+    pub make: u8,
+    /// Push: the tree is this one file of the directory at `path`.
+    pub only: Option<Name>,
     /// The metadata that the client would like to count ([`crate::snapshot::Profile::bits`]).
     pub profile: u8,
     /// Chunking parameters ([`crate::chunk::Params::to_bytes`]).
@@ -73,6 +77,8 @@ pub struct Welcome {
     pub agent: Text,
     /// The metadata that counts: at most what the client wished.
     pub profile: u8,
+    /// Pull: `path` is not a directory but this one file.
+    pub only: Option<Name>,
 }
 
 /// What an end knows of its own tree, sent as soon as directories were read, and again once hashed.
@@ -482,6 +488,13 @@ pub enum Message<'a> {
 
     /// Receiver → sender: changes, if they were asked for.
     Items(Bounded<Item, REQUEST_MAX>),
+    /// Receiver → sender: a path that could not be made equal.
+    Problem {
+        /// The path.
+        path: RelPath,
+        /// Why, for people.
+        text: Text,
+    },
     /// Receiver → sender, last: everything is durable.
     Done {
         /// The receiver's root, recomputed; `None` if some path could not be made equal, or on a dry run.
@@ -490,6 +503,8 @@ pub enum Message<'a> {
         report: Report,
         /// The exit code the receiver goes with.
         code: u8,
+        /// Exchanges that nothing else overlapped.
+        round_trips: u64,
     },
 }
 

@@ -82,6 +82,8 @@ pub struct Outcome {
     pub report: Report,
     /// The exit code it goes with.
     pub code: u8,
+    /// Exchanges that nothing else overlapped.
+    pub round_trips: u64,
 }
 
 enum Request {
@@ -212,11 +214,11 @@ impl Sender {
                 }
                 self.ready.push_back(Output::Job(Job::Release { files }));
             }
-            Message::Done { root, report, code } => {
+            Message::Done { root, report, code, round_trips } => {
                 if root.is_some() && root != self.snapshot.root() {
                     return Err(ProtocolError::RootsDiffer { ours: self.snapshot.root(), theirs: root });
                 }
-                self.outcome = Some(Outcome { root, report, code });
+                self.outcome = Some(Outcome { root, report, code, round_trips });
             }
             Message::Abort(Abort { code, text }) => return Err(ProtocolError::aborted(code, &text)),
             _ => return Err(violation("a message that only a sender sends")),

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::MemFs;
 use super::image::{Body, Ino};
-use crate::fs::{walk, Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat, walk};
 use crate::path::Name;
 
 pub(super) struct MemDir {

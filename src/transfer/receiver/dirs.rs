@@ -6,12 +6,10 @@
 //! What the sender lists without being asked, in the hope that it will be needed, is ignored where it is not.
 
 use super::finale::{Based, DirPlace};
-use super::{
-    Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, kind_of, limits, violation,
-};
+use super::{Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, kind_of, limits, violation};
 use crate::hash::Hash;
 use crate::path::{Name, STAGING_PREFIX};
-use crate::snapshot::{BuildError, DirId, Digests, Entry, EntryId, Node};
+use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
 use crate::transfer::message::{MetaCoder, WireChild, WireDigests, WireEntry, WireMeta, WireNode};
 
 /// A directory that the sender has named.
@@ -24,10 +22,21 @@ pub(super) struct Dir {
 
 enum State {
     /// Its entries are coming; `nodes` parts were asked for and not received. `taken`: its files too.
-    Entries { listed: Vec<Listed>, nodes: u64, taken: bool, deep: bool },
+    Entries {
+        listed: Vec<Listed>,
+        nodes: u64,
+        taken: bool,
+        deep: bool,
+    },
     /// Metadata of its entries is coming; names and contents are those of `base`, a directory of the
     /// destination. `moved`: at another path, or below such a directory.
-    Metas { base: DirId, metas: Vec<Meta>, children: Vec<(u32, Option<Hash>)>, last: i64, moved: bool },
+    Metas {
+        base: DirId,
+        metas: Vec<Meta>,
+        children: Vec<(u32, Option<Hash>)>,
+        last: i64,
+        moved: bool,
+    },
     Done,
 }
 
@@ -128,7 +137,8 @@ impl Receiver {
         digests: &[WireDigests],
     ) -> Result<(), ProtocolError> {
         let own_snapshot = self.own.clone();
-        let Some(Dir { own, state: State::Entries { listed, nodes, .. }, .. }) = self.dirs.get_mut(&id) else {
+        let Some(Dir { own, state: State::Entries { listed, nodes, .. }, .. }) = self.dirs.get_mut(&id)
+        else {
             return Ok(());
         };
         if usize::from(level) >= limits::TREE_LEVELS_MAX || digests.is_empty() {
@@ -243,7 +253,13 @@ impl Receiver {
                         return Err(violation("a directory named twice"));
                     }
                     let own_dir = own_id.and_then(|id| snapshot.entry(id).dir());
-                    self.enter(place.clone(), child, own_dir, own_id.map(|id| snapshot.entry(id)), entry.meta);
+                    self.enter(
+                        place.clone(),
+                        child,
+                        own_dir,
+                        own_id.map(|id| snapshot.entry(id)),
+                        entry.meta,
+                    );
                     let based = self.bases.len();
                     self.open_dir_below(dir_id, child, own_dir, digests, depth + 1, Some((taken, deep)));
                     // One found under another name is moved or rebuilt when everything was compared.
@@ -275,10 +291,7 @@ impl Receiver {
     /// A subdirectory of a compared directory: where it is, what is there.
     fn enter(&mut self, place: Place, child: DirId, own: Option<DirId>, was: Option<&Entry>, meta: Meta) {
         let was_meta = own.map_or_else(Meta::default, |own| self.own.dir_meta(own));
-        self.set_place(
-            child,
-            DirPlace { place: Some(place.clone()), own, was: was_meta, meta },
-        );
+        self.set_place(child, DirPlace { place: Some(place.clone()), own, was: was_meta, meta });
         if own.is_none() {
             self.note(&place, Kind::Dir, None, meta, was);
         } else {

@@ -294,7 +294,11 @@ impl Receiver {
                     self.action(Action::Create { file, place, size: close.size });
                 }
                 if let Some(bytes) = held {
-                    self.action(Action::Write { file, offset: 0, data: Unverified { bytes, expected: None } });
+                    self.action(Action::Write {
+                        file,
+                        offset: 0,
+                        data: Unverified { bytes, expected: None },
+                    });
                 }
                 self.action(Action::Write { file, offset, data: Unverified { bytes, expected: None } });
             }

@@ -148,9 +148,8 @@ impl Receiver {
         if !parent_in_place || !doomed || self.options.filtered {
             return false;
         }
-        let mut ancestors = std::iter::successors(Some(base), |dir| {
-            (*dir != DirId::ROOT).then(|| self.own.parent(*dir))
-        });
+        let mut ancestors =
+            std::iter::successors(Some(base), |dir| (*dir != DirId::ROOT).then(|| self.own.parent(*dir)));
         let mut below = vec![base];
         while let Some(dir) = below.pop() {
             for entry in self.own.entries(dir) {
@@ -313,7 +312,11 @@ impl Receiver {
         let links = self.links(&mirror)?;
         let deletions = self.deletions();
         let profile = self.own.profile();
-        let dirs = self.places.iter().enumerate().filter(|(at, dir)| (*at == 0 && !self.options.single) || dir.place.is_some());
+        let dirs = self
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(at, dir)| (*at == 0 && !self.options.single) || dir.place.is_some());
         let dirs = dirs.map(|(at, dir)| {
             let own = dir.own.is_some();
             let changed = !own || profile.dir_meta(dir.was) != profile.dir_meta(dir.meta);

@@ -31,7 +31,7 @@ use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::limits;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{self, Builder, DirId, Digests, Entry, EntryId, Meta, Node, Snapshot};
+use crate::snapshot::{self, Builder, Digests, DirId, Entry, EntryId, Meta, Node, Snapshot};
 
 /// What the caller wants of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -351,9 +351,7 @@ impl Receiver {
             Message::Chunks { file, first, more, chunks } => {
                 self.chunks(FileId(file), first, more, chunks.iter().map(|chunk| ChunkRef::from(*chunk)))
             }
-            Message::Data { file, offset, bytes } => {
-                self.data(FileId(file), offset, frame.slice_ref(bytes))
-            }
+            Message::Data { file, offset, bytes } => self.data(FileId(file), offset, frame.slice_ref(bytes)),
             Message::End { file, root, size, meta } => self.end(FileId(file), root, size, meta),
             Message::Gone { file, why } => self.gone(FileId(file), why),
             Message::Root(root) => {

@@ -1,0 +1,151 @@
+//! Paths as users write them → the trees they mean, by rsync's rules.
+//!
+//! `src/` means what is in the directory; `src` the directory itself, so that the destination gets a `src`
+//! below it; a file is a tree of one name. The destination's last name is made if it is not there.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::tree::root_error;
+use super::{Place, SyncError};
+use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os};
+use crate::path::{Name, RelPath};
+
+/// A local source, and the name it asks for at the destination.
+pub struct Source {
+    /// The tree.
+    pub place: Place,
+    /// What the destination gets it as.
+    pub shape: Shape,
+}
+
+/// What a source is to its destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The contents of a directory: the destination becomes that directory.
+    Contents,
+    /// A directory itself: the destination gets one of this name.
+    Dir(Name),
+    /// One file: the destination directory gets one of this name, or the destination is the file.
+    File(Name),
+}
+
+/// Whether a path, as written, can only be a directory's contents.
+#[must_use]
+pub fn means_contents(path: &[u8]) -> bool {
+    matches!(path.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b".."))
+}
+
+/// Opens a source at a local path.
+///
+/// # Errors
+/// [`SyncError::Root`] if it cannot be opened.
+pub fn source(path: &Path) -> Result<Source, SyncError> {
+    if means_contents(path.as_os_str().as_bytes()) {
+        return Ok(Source { place: Place::open(path)?, shape: Shape::Contents });
+    }
+    let failed = |error| root_error(path, "open", error);
+    let (parent, name) = split(path).map_err(failed)?;
+    match os::open_root(path) {
+        Ok(root) => Ok(Source { place: Place::new(root, path), shape: Shape::Dir(name) }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            let dir = os::open_root(&parent).map_err(failed)?;
+            let place = Place { only: Some(name.clone()), ..Place::new(dir, path) };
+            Ok(Source { place, shape: Shape::File(name) })
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+impl Source {
+    /// The source as a tree to send, its single file under the name the destination wants.
+    #[must_use]
+    pub fn shown_as(self, shown: Option<Name>) -> Place {
+        match (self.shape, self.place) {
+            (Shape::File(real), Place { root, path, .. }) => {
+                let shown = shown.unwrap_or_else(|| real.clone());
+                Place { root: one_file(root, real, shown.clone()), path, only: Some(shown) }
+            }
+            (_, place) => place,
+        }
+    }
+}
+
+fn split(path: &Path) -> std::io::Result<(PathBuf, Name)> {
+    let name = path.file_name().and_then(|name| Name::new(name.as_bytes()).ok());
+    let name = name.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok((parent.unwrap_or(Path::new(".")).to_owned(), name))
+}
+
+/// Opens the local destination for a source of that shape. A single file's name there is
+/// [`Place::only`] of what is given.
+///
+/// On a dry run nothing is made: a directory that is not there is an empty one in memory.
+///
+/// # Errors
+/// [`SyncError::Root`] if it cannot be opened or made.
+pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, SyncError> {
+    match shape {
+        Shape::Contents => open_or_create(path, dry_run),
+        Shape::Dir(name) => {
+            let outer = open_or_create(path, dry_run)?;
+            let inner = path.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
+            let root = enter(&outer.root, name, true, dry_run);
+            Ok(Place::new(root.map_err(|error| root_error(&inner, "open", error))?, &inner))
+        }
+        Shape::File(name) => {
+            let as_dir = means_contents(path.as_os_str().as_bytes());
+            if as_dir || os::open_root(path).is_ok() {
+                let place = open_or_create(path, dry_run)?;
+                return Ok(Place { only: Some(name.clone()), ..place });
+            }
+            let (parent, name) = split(path).map_err(|error| root_error(path, "open", error))?;
+            Ok(Place { only: Some(name), ..Place::open(&parent)? })
+        }
+    }
+}
+
+fn open_or_create(path: &Path, dry_run: bool) -> Result<Place, SyncError> {
+    match Place::open(path) {
+        Err(SyncError::Root { source, .. }) if dry_run && source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Place::new(MemFs::new().root(), path))
+        }
+        Ok(place) => Ok(place),
+        Err(_) => Place::open_or_create(path),
+    }
+}
+
+/// Opens a directory in another one; makes it if it is not there and `make` says so.
+pub(super) fn enter(dir: &DirRef, name: &Name, make: bool, dry_run: bool) -> std::io::Result<DirRef> {
+    match dir.open_dir(name) {
+        Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {
+            if dry_run {
+                Ok(MemFs::new().root())
+            } else {
+                dir.create_dir(name, 0o755)
+            }
+        }
+        other => other,
+    }
+}
+
+/// Opens what a peer's path names below a module's root: a directory, or the directory around a file and
+/// that file's name. The last `make` names are made if they are not there.
+pub(super) fn below(
+    root: &DirRef,
+    path: &RelPath,
+    make: u8,
+    dry_run: bool,
+) -> std::io::Result<(DirRef, Option<Name>)> {
+    let names: Vec<Name> = path.components().collect();
+    let mut dir = root.clone();
+    for (at, name) in names.iter().enumerate() {
+        let last = at + 1 == names.len();
+        if last && make == 0 && dir.stat(name)?.kind == Kind::File {
+            return Ok((dir, Some(name.clone())));
+        }
+        dir = enter(&dir, name, names.len() - at <= usize::from(make), dry_run)?;
+    }
+    Ok((dir, None))
+}

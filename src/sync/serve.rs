@@ -1,0 +1,154 @@
+//! The end that listens: one session with a client that has proven its key.
+
+use std::path::PathBuf;
+
+use super::client::agent;
+use super::resolve::below;
+use super::wire::{self, Use};
+use super::{Options, Place, SyncError, Tree, destination, source};
+use crate::chunk;
+use crate::fs::{one::one_file, os};
+use crate::net::Link;
+use crate::path::Escaped;
+use crate::scan::Filter;
+use crate::snapshot::Profile;
+use crate::transfer::frame::FrameReader;
+use crate::transfer::message::{Direction, Hello, Message, Report, Welcome};
+use crate::transfer::{ProtocolError, violation};
+
+/// A directory that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Its root.
+    pub root: PathBuf,
+    /// Whether clients may write to it.
+    pub writable: bool,
+    /// Whether numeric owner and group are kept, when this process may set them.
+    pub owner: bool,
+}
+
+/// What a served session did, for the log.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// Module and path, escaped.
+    pub target: String,
+    /// Whether the client wrote.
+    pub push: bool,
+    /// What changed at whichever end received.
+    pub report: Report,
+}
+
+/// Serves one client over `link`. `module` finds what the client may see under a module's name: `None` if there
+/// is no such module *or* the client may not use it, so that the two cannot be told apart. Of `options`, the
+/// threads, the cache, the bandwidth and the monitor count; the rest is the client's to say.
+///
+/// # Errors
+/// [`SyncError`], which the client was told too if it could be.
+pub fn serve(
+    mut link: Link,
+    module: impl FnOnce(&str) -> Option<Module>,
+    options: &Options,
+) -> Result<Served, SyncError> {
+    let mut frames = FrameReader::default();
+    let first = wire::first(&mut link, &mut frames)?;
+    let mut asked = None;
+    first.for_each(|message, _| match message {
+        Message::Hello(hello) if asked.is_none() => {
+            asked = Some(hello);
+            Ok::<(), ProtocolError>(())
+        }
+        _ => Err(violation("a first message that is no hello")),
+    })?;
+    let hello = asked.ok_or_else(|| violation("no hello"))?;
+    let push = hello.direction == Direction::Push;
+    let wire = wire::resume(link, Use::new(options, !push, false), frames);
+    let target = format!("{}/{}", Escaped(&hello.module), hello.path);
+    let result = session(&hello, &wire, module, options);
+    let closed = super::close(wire, &result);
+    let report = result?;
+    closed?;
+    Ok(Served { target, push, report })
+}
+
+fn refused(text: String, code: u8) -> SyncError {
+    SyncError::Refused { text, code }
+}
+
+fn session(
+    hello: &Hello,
+    wire: &wire::Wire,
+    module: impl FnOnce(&str) -> Option<Module>,
+    options: &Options,
+) -> Result<Report, SyncError> {
+    let name = Escaped(&hello.module).to_string();
+    let module = std::str::from_utf8(&hello.module).ok().and_then(module);
+    let module = module.ok_or_else(|| refused(format!("no module {name} for this key"), 40))?;
+    let push = hello.direction == Direction::Push;
+    if push && !module.writable && !hello.dry_run {
+        return Err(refused(format!("module {name} is read-only for this key"), 40));
+    }
+    let params = chunk::Params::default();
+    if hello.params[..] != params.to_bytes()[..] {
+        return Err(refused("other chunking parameters".to_owned(), 12));
+    }
+    let wished = Profile::from_bits(hello.profile).ok_or_else(|| violation("an unknown profile"))?;
+    let may_own = module.owner && (!push || rustix::process::geteuid().is_root());
+    let profile = wished.meet(Profile::new(may_own, false));
+
+    let patterns: Vec<Vec<u8>> = hello.exclude.iter().map(|pattern| pattern.to_vec()).collect();
+    let exclude = Filter::new(&patterns).map_err(|error| refused(error.to_string(), 1))?;
+    let asked = Options {
+        delete: hello.delete,
+        dry_run: hello.dry_run,
+        checksum: hello.checksum,
+        exclude,
+        itemize: false,
+        ..options.clone()
+    };
+
+    let (place, only) = open(&module, hello)?;
+    wire.outbox.message(&Message::Welcome(Welcome { agent: agent(), profile: profile.bits(), only }));
+    if push {
+        if !hello.dry_run {
+            place.lock()?;
+        }
+        let tree = Tree::scan(place, profile, &asked, true)?;
+        Ok(destination::run(tree, wire, &asked, hello.itemize)?.report)
+    } else {
+        let tree = Tree::scan(place, profile, &asked, false)?;
+        let (tree, sent) = source::run(tree, wire, &asked)?;
+        tree.keep(&asked);
+        Ok(sent.outcome.report)
+    }
+}
+
+/// Opens the tree the client asked for, confined to the module; and, for a single file, its name.
+fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<crate::path::Name>), SyncError> {
+    let name = Escaped(&hello.module).to_string();
+    // The server's own path is not the client's to know.
+    let failed = |error: std::io::Error| {
+        refused(format!("{name}/{}: {}", hello.path, error.kind()), super::CODE_PARTIAL)
+    };
+    let root = os::open_root(&module.root).map_err(failed)?;
+    let push = hello.direction == Direction::Push;
+    // A push of a file to a path that is a directory there puts the file into it.
+    if let Some(file) = hello.only.as_ref().filter(|_| push) {
+        let (dir, _) = below(&root, &hello.path, hello.make, hello.dry_run).map_err(failed)?;
+        let path = module.root.join(os_path(&hello.path));
+        return Ok((Place { only: Some(file.clone()), ..Place::new(dir, &path) }, Some(file.clone())));
+    }
+    let (dir, file) =
+        below(&root, &hello.path, if push { hello.make } else { 0 }, hello.dry_run).map_err(failed)?;
+    let place = Place::new(dir, &module.root.join(os_path(&hello.path)));
+    Ok(match file {
+        Some(file) => {
+            let root = one_file(place.root, file.clone(), file.clone());
+            (Place { root, only: Some(file.clone()), ..place }, Some(file))
+        }
+        None => (place, None),
+    })
+}
+
+fn os_path(path: &crate::path::RelPath) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(path.as_bytes())
+}
