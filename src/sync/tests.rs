@@ -124,7 +124,7 @@ fn push_then_pull_over_quic_give_one_root_and_then_nothing_to_do() {
 
     let (server, links) = quic_pair();
     let (pulled, _) = bench.session(links, module.clone(), |link| {
-        pull(link, &remote(""), |shape| resolve::destination(&bench.path("back"), shape, false), &bench.options)
+        pull(link, &remote(""), &bench.path("back"), &bench.options)
     });
     assert_eq!(pulled.unwrap().root, pushed.root);
     assert_eq!(listing(&bench.path("src")), listing(&bench.path("back")));
@@ -150,15 +150,14 @@ fn directory_without_slash_goes_below_the_remote_path() {
     assert_eq!(listing(&bench.path("src")), listing(&bench.path("served/backup/src")));
 
     let (pulled, _) = bench.session(memory_pair(1 << 20), module, |link| {
-        let to = |shape: &resolve::Shape| resolve::destination(&bench.path("back"), shape, false);
-        pull(link, &remote("backup/src"), to, &bench.options)
+        pull(link, &remote("backup/src"), &bench.path("back"), &bench.options)
     });
     pulled.unwrap();
     assert_eq!(listing(&bench.path("src")), listing(&bench.path("back/src")));
 }
 
 #[test]
-fn single_file_goes_either_way() {
+fn single_file_goes_either_way_under_either_name() {
     let bench = Bench::new();
     sample(&bench.path("src"));
     let module = bench.module("served", true);
@@ -171,11 +170,23 @@ fn single_file_goes_either_way() {
 
     put(&bench.path("served"), "d/keep", b"");
     let (pulled, _) = bench.session(memory_pair(1 << 20), module, |link| {
-        let to = |shape: &resolve::Shape| resolve::destination(&bench.path("served/d"), shape, false);
-        pull(link, &remote("other"), to, &bench.options)
+        pull(link, &remote("other"), &bench.path("served/d"), &bench.options)
     });
     assert_eq!(pulled.unwrap().report.created, 1);
     assert_eq!(listing(&bench.path("served/d")).keys().collect::<Vec<_>>(), ["keep", "other"]);
+
+    for (at, expected) in [("d", ["keep", "other"].as_slice()), ("d/new", &["keep", "new", "other"])] {
+        let (pushed, _) = bench.session(memory_pair(1 << 20), bench.module("served", true), |link| {
+            push(link, &remote(at), resolve::source(&file).unwrap(), &bench.options)
+        });
+        pushed.unwrap();
+        assert_eq!(listing(&bench.path("served/d")).keys().collect::<Vec<_>>(), expected);
+    }
+    let (pulled, _) = bench.session(memory_pair(1 << 20), bench.module("served", true), |link| {
+        pull(link, &remote("other"), &bench.path("served/d/renamed"), &bench.options)
+    });
+    pulled.unwrap();
+    assert!(listing(&bench.path("served/d")).contains_key("renamed"));
 }
 
 #[test]
@@ -217,10 +228,9 @@ fn peers_path_does_not_follow_a_link_out_of_the_module() {
     let module = bench.module("served", true);
     put(&bench.path("outside"), "secret", b"secret");
     std::os::unix::fs::symlink(bench.path("outside"), bench.path("served/way")).unwrap();
-    let to = |shape: &resolve::Shape| resolve::destination(&bench.path("back"), shape, false);
     for path in ["way/", "way/secret"] {
         let (pulled, _) = bench.session(memory_pair(1 << 20), module.clone(), |link| {
-            pull(link, &remote(path), to, &bench.options)
+            pull(link, &remote(path), &bench.path("back"), &bench.options)
         });
         assert_eq!(pulled.unwrap_err().code(), CODE_PARTIAL, "{path}");
     }

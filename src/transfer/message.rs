@@ -52,7 +52,7 @@ pub struct Hello {
     pub path: RelPath,
     /// How many of the path's last names are made if they are not there.
     pub make: u8,
-    /// Push: the tree is this one file of the directory at `path`.
+    /// Push: the tree is one file of this name. Pull: what a single file is to be called, if not by its own name.
     pub only: Option<Name>,
     /// The metadata that the client would like to count ([`crate::snapshot::Profile::bits`]).
     pub profile: u8,
@@ -77,7 +77,7 @@ pub struct Welcome {
     pub agent: Text,
     /// The metadata that counts: at most what the client wished.
     pub profile: u8,
-    /// Pull: `path` is not a directory but this one file.
+    /// The tree is one file, of this name.
     pub only: Option<Name>,
 }
 
