@@ -81,12 +81,7 @@ pub fn push(
 ///
 /// # Errors
 /// [`SyncError`], if the run ended early.
-pub fn pull(
-    link: Link,
-    remote: &Remote,
-    to: &Path,
-    options: &Options,
-) -> Result<Summary, SyncError> {
+pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
     let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, resolve::file_name(to), options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();

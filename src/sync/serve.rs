@@ -134,13 +134,14 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
     let at = |dir, path: &RelPath, only| Place { only, ..Place::new(dir, &module.root.join(os_path(path))) };
     if let Some(file) = hello.only.as_ref().filter(|_| push) {
         // To a directory, under its own name; else to a file of that path, there already or not.
-        let (dir, name) = match (below(&root, &hello.path, hello.make, hello.dry_run), hello.path.split_last()) {
-            (Ok((dir, name)), _) => (dir, name.unwrap_or_else(|| file.clone())),
-            (Err(error), Some((parent, last))) if error.kind() == std::io::ErrorKind::NotFound => {
-                (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.0, last)
-            }
-            (Err(error), _) => return Err(failed(error)),
-        };
+        let (dir, name) =
+            match (below(&root, &hello.path, hello.make, hello.dry_run), hello.path.split_last()) {
+                (Ok((dir, name)), _) => (dir, name.unwrap_or_else(|| file.clone())),
+                (Err(error), Some((parent, last))) if error.kind() == std::io::ErrorKind::NotFound => {
+                    (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.0, last)
+                }
+                (Err(error), _) => return Err(failed(error)),
+            };
         return Ok((at(dir, &hello.path, Some(name.clone())), Some(name)));
     }
     let make = if push { hello.make } else { 0 };

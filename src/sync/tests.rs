@@ -17,7 +17,9 @@ fn listing(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         let path = entry.path().strip_prefix(dir).unwrap().display().to_string();
         let bytes = match entry.file_type() {
             kind if kind.is_file() => state::read(entry.path(), 1 << 30).unwrap(),
-            kind if kind.is_symlink() => entry.path().read_link().unwrap().into_os_string().into_encoded_bytes(),
+            kind if kind.is_symlink() => {
+                entry.path().read_link().unwrap().into_os_string().into_encoded_bytes()
+            }
             _ => b"dir".to_vec(),
         };
         (path, bytes)
@@ -95,11 +97,13 @@ fn quic_pair() -> (Server, (Link, Link)) {
     let (server_id, client_id) = (Identity::ephemeral(), Identity::ephemeral());
     let client = client_id.peer_id();
     let authorise = Arc::new(move |peer: &_| *peer == client);
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), &server_id, authorise, Limits::default()).unwrap();
+    let server =
+        Server::bind("127.0.0.1:0".parse().unwrap(), &server_id, authorise, Limits::default()).unwrap();
     let policy = HostPolicy::expect(server_id.peer_id());
     let wait = Duration::from_secs(10);
     let ours =
-        connect(server.local_addr().unwrap(), "localhost", &client_id, policy, &Limits::default(), wait).unwrap();
+        connect(server.local_addr().unwrap(), "localhost", &client_id, policy, &Limits::default(), wait)
+            .unwrap();
     let theirs = server.accept().unwrap().link;
     (server, (ours, theirs))
 }
@@ -112,9 +116,8 @@ fn push_then_pull_over_quic_give_one_root_and_then_nothing_to_do() {
 
     let (server, links) = quic_pair();
     let source = resolve::source(&bench.path("src").join("")).unwrap();
-    let (pushed, served) = bench.session(links, module.clone(), |link| {
-        push(link, &remote(""), source, &bench.options)
-    });
+    let (pushed, served) =
+        bench.session(links, module.clone(), |link| push(link, &remote(""), source, &bench.options));
     let pushed = pushed.unwrap();
     assert!(served.unwrap().push);
     assert!(pushed.root.is_some() && pushed.report.created == 7, "{pushed:?}");
@@ -123,9 +126,8 @@ fn push_then_pull_over_quic_give_one_root_and_then_nothing_to_do() {
     drop(server);
 
     let (server, links) = quic_pair();
-    let (pulled, _) = bench.session(links, module.clone(), |link| {
-        pull(link, &remote(""), &bench.path("back"), &bench.options)
-    });
+    let (pulled, _) = bench
+        .session(links, module.clone(), |link| pull(link, &remote(""), &bench.path("back"), &bench.options));
     assert_eq!(pulled.unwrap().root, pushed.root);
     assert_eq!(listing(&bench.path("src")), listing(&bench.path("back")));
     drop(server);
@@ -213,9 +215,8 @@ fn read_only_or_unknown_module_is_refused_and_unchanged() {
     assert_eq!(pushed.unwrap_err().code(), 40);
     assert!(served.is_err());
     let unknown = Remote { module: "other".to_owned(), ..remote("") };
-    let (pushed, _) = bench.session(memory_pair(1 << 20), module, |link| {
-        push(link, &unknown, source(), &bench.options)
-    });
+    let (pushed, _) =
+        bench.session(memory_pair(1 << 20), module, |link| push(link, &unknown, source(), &bench.options));
     let error = pushed.unwrap_err();
     assert!(error.code() == 40 && error.to_string().contains("no module other"), "{error}");
     assert!(listing(&bench.path("served")).is_empty());
@@ -235,9 +236,8 @@ fn peers_path_does_not_follow_a_link_out_of_the_module() {
         assert_eq!(pulled.unwrap_err().code(), CODE_PARTIAL, "{path}");
     }
     let source = resolve::source(&bench.path("src").join("")).unwrap();
-    let (pushed, _) = bench.session(memory_pair(1 << 20), module, |link| {
-        push(link, &remote("way/"), source, &bench.options)
-    });
+    let (pushed, _) = bench
+        .session(memory_pair(1 << 20), module, |link| push(link, &remote("way/"), source, &bench.options));
     pushed.unwrap_err();
     assert_eq!(listing(&bench.path("outside")).keys().collect::<Vec<_>>(), ["secret"]);
 }

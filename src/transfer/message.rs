@@ -506,6 +506,38 @@ pub enum Message<'a> {
         /// Exchanges that nothing else overlapped.
         round_trips: u64,
     },
+
+    /// Sender → receiver: instead of a long chunk list, the nodes of one level of the file's tree.
+    FileTop {
+        /// The file.
+        file: u32,
+        /// The nodes' level, at least 1.
+        level: u8,
+        /// All nodes of that level, in order: hash and length in bytes of what is below.
+        nodes: Bounded<(Hash, u64), { limits::NODE_CHILDREN_MAX }>,
+    },
+    /// Receiver → sender: the children of nodes of a file's tree.
+    DescribeNodes {
+        /// The file.
+        file: u32,
+        /// The nodes' level, at least 1.
+        level: u8,
+        /// Indices within the level.
+        nodes: Bounded<u32, REQUEST_MAX>,
+    },
+    /// Sender → receiver: the children of one node of a file's tree.
+    FileNode {
+        /// The file.
+        file: u32,
+        /// The node's level, at least 1.
+        level: u8,
+        /// Its index within the level.
+        node: u32,
+        /// The index of its first child in the level below.
+        first: u32,
+        /// Its children, in order: hash and length in bytes.
+        children: Bounded<(Hash, u64), { limits::NODE_CHILDREN_MAX }>,
+    },
 }
 
 /// [`ChunkRef`] on the wire.
