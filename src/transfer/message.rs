@@ -3,7 +3,7 @@
 //! A message is a postcard value; variants and fields are only ever added at the end, under a new protocol
 //! version. Everything a peer sends is bounded by its type; [`super::frame`] bounds the frame around it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
@@ -462,7 +462,7 @@ pub enum Message<'a> {
         /// Where in the file.
         offset: u64,
         /// The bytes: one whole chunk.
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "as_bytes")]
         bytes: &'a [u8],
     },
     /// Sender → receiver: a file streamed in one pass is complete.
@@ -538,6 +538,11 @@ pub enum Message<'a> {
         /// Its children, in order: hash and length in bytes.
         children: Bounded<(Hash, u64), { limits::NODE_CHILDREN_MAX }>,
     },
+}
+
+/// As one run of bytes; serde would go through a slice element by element, to the same encoding.
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// [`ChunkRef`] on the wire.
