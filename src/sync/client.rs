@@ -82,14 +82,20 @@ pub fn push(
 /// # Errors
 /// [`SyncError`], if the run ended early.
 pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
-    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, resolve::file_name(to), options);
+    let last = remote.path.split_last().map(|(_, name)| name);
+    let expected = resolve::file_name(to).or_else(|| last.clone());
+    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, expected.clone(), options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
         let welcome = greet(&wire, hello)?;
         let profile = profile_of(&welcome)?;
-        let name = remote.path.split_last().map(|(_, name)| name).filter(|_| !remote.contents);
+        let name = last.filter(|_| !remote.contents);
         let shape = match (welcome.only, name) {
+            // A server may say that it is a file, not what the file is called.
+            (Some(file), _) if Some(&file) != expected.as_ref() => {
+                return Err(violation(format!("the file {file}, which was not asked for")).into());
+            }
             (Some(file), _) => Shape::File(file),
             (None, Some(name)) => Shape::Dir(name),
             (None, None) => Shape::Contents,
