@@ -290,3 +290,24 @@ fn excluded_names_are_left_alone_on_both_ends() {
     let there = listing(&bench.path("served"));
     assert!(there.contains_key("kept.o") && !there.contains_key("sub/skip.o") && !there.contains_key("gone"));
 }
+
+#[test]
+fn byte_in_front_of_a_large_file_costs_a_chunk_and_two_paths_of_its_tree() {
+    let bench = Bench::new();
+    let mut bytes = noise(7, 48 << 20);
+    put(&bench.path("src"), "large", &bytes);
+    let open = |name: &str| Place::open_or_create(&bench.path(name)).unwrap();
+    sync_dirs(open("src"), open("dst"), &bench.options).unwrap();
+
+    bytes.insert(0, b'x');
+    // Some edits elsewhere, too, so that several nodes differ.
+    for at in [10 << 20, 11 << 20, 40 << 20] {
+        bytes[at] ^= 1;
+    }
+    put(&bench.path("src"), "large", &bytes);
+    let summary = sync_dirs(open("src"), open("dst"), &bench.options).unwrap();
+    assert!(summary.report.bytes_literal < 8 * (256 << 10), "{summary:?}");
+    let beside = summary.wire_sent - summary.report.bytes_literal;
+    assert!(beside < 40 << 10, "{beside} bytes beside the chunks");
+    assert_eq!(listing(&bench.path("src")), listing(&bench.path("dst")));
+}
