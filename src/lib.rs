@@ -26,3 +26,5 @@ pub mod scan;
 
 pub mod apply;
 pub mod sync;
+
+pub mod cli;
