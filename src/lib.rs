@@ -16,6 +16,8 @@ pub mod chunk;
 pub mod tree;
 
 pub mod snapshot;
+
+pub mod diff;
 pub mod transfer;
 
 pub mod fs;
@@ -24,3 +26,5 @@ pub mod scan;
 
 pub mod apply;
 pub mod sync;
+
+pub mod cli;
