@@ -2,14 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::known_hosts;
 use super::location::Server;
-use crate::net::{self, Home, HostCheck, HostPolicy, Identity, KnownHosts, Limits, Link, NetError, PeerId};
+use crate::net::{self, Home, HostPolicy, Identity, KnownHosts, Limits, Link, NetError, PeerId};
 
 /// How long a server may take to answer at all, if the user does not say.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,28 +31,36 @@ pub(super) fn connect(server: &Server, home: &Home, wish: &Wish) -> anyhow::Resu
     let host = server.known_as();
     let identity = Identity::load_or_create(&home.config)?;
     let addrs = net::resolve(&server.host, server.port)?;
+    let accepted = Arc::new(Mutex::new(None));
     let attempt = |accept_new: bool| {
         let hosts = KnownHosts::load(&path)?;
-        let policy = HostPolicy::known_hosts(hosts, &host, move |_| accept_new);
+        let accepted = accepted.clone();
+        let accept = move |peer: &PeerId| {
+            if accept_new {
+                *accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(*peer);
+            }
+            accept_new
+        };
+        let policy = HostPolicy::known_hosts(hosts, &host, accept);
         race(
             &addrs,
             &Attempt { host: host.clone(), identity: identity.clone(), policy, timeout: wish.timeout },
         )
     };
-    let link = match attempt(wish.accept_new) {
+    let result = match attempt(wish.accept_new) {
         Err(NetError::UnknownHost { host, peer }) if ask(&host, &peer)? => {
             KnownHosts::remember(&path, &host, peer)?;
-            attempt(false)?
+            attempt(false)
         }
-        other => other?,
+        other => other,
     };
-    if let Some(peer) = link.peer
-        && wish.accept_new
-        && KnownHosts::load(&path)?.check(&host, &peer) == HostCheck::Unknown
+    // A server that turns this machine away has proven its key all the same.
+    if matches!(result, Ok(_) | Err(NetError::NotAuthorised))
+        && let Some(peer) = accepted.lock().unwrap_or_else(PoisonError::into_inner).take()
     {
         KnownHosts::remember(&path, &host, peer)?;
     }
-    Ok(link)
+    Ok(result?)
 }
 
 /// Asks whether to believe a key, if there is somebody to ask.

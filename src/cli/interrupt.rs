@@ -4,7 +4,7 @@
 //! is told at once, so that it does not hold its destination until the link times out.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -20,7 +20,8 @@ const GOODBYE: Duration = Duration::from_millis(100);
 /// Waits for a signal for as long as the process lives.
 #[derive(Clone, Default)]
 pub(super) struct Interrupt {
-    link: Arc<Mutex<Option<Arc<dyn LinkStats>>>>,
+    /// Not held: a link says goodbye when nobody has it any more.
+    link: Arc<Mutex<Option<Weak<dyn LinkStats>>>>,
 }
 
 impl Interrupt {
@@ -41,12 +42,13 @@ impl Interrupt {
     }
 
     /// Names the link whose other end is to be told.
-    pub(super) fn ends(&self, link: Arc<dyn LinkStats>) {
-        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
+    pub(super) fn ends(&self, link: &Arc<dyn LinkStats>) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(link));
     }
 
     fn say_goodbye(&self) {
-        if let Some(link) = self.link.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(link) = link.and_then(|link| link.upgrade()) {
             link.abort(CODE_SIGNAL.into(), "interrupted");
             std::thread::sleep(GOODBYE);
         }

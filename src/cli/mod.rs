@@ -1,6 +1,6 @@
 //! Arguments → a plan, carried out by the library; what happened → lines, JSON, an exit code.
 //!
-//! One verb a file; each gives an exit code or an error, and [`error`] alone says which code an error is and
+//! One verb a file; each gives an exit code or an error, and `error` alone says which code an error is and
 //! how it reads. Nothing else in the crate writes to a terminal, reads the environment, or knows of signals.
 //!
 //! Standard output carries results only, standard error everything else. Names go to either escaped.

@@ -40,9 +40,7 @@ impl Progress {
     /// A bar, if `wanted` and standard error is a terminal; else notices only.
     pub(super) fn new(wanted: bool) -> Progress {
         let bar = if wanted && std::io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.enable_steady_tick(TICK);
-            bar
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
         } else {
             ProgressBar::hidden()
         };
@@ -63,6 +61,8 @@ impl Progress {
         if style {
             self.bar.set_style(style_of(phase, total));
             self.bar.reset_eta();
+            // Not before there is something to show: a question may come first.
+            self.bar.enable_steady_tick(TICK);
         }
         if in_bytes {
             self.bar.set_length(total.bytes.max(done.bytes));

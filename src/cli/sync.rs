@@ -208,7 +208,7 @@ impl Run {
 
     fn connect(&self, server: &Server) -> anyhow::Result<Link> {
         let link = connect(server, &self.home, &self.wish)?;
-        self.interrupt.ends(link.stats.clone());
+        self.interrupt.ends(&link.stats);
         Ok(link)
     }
 }

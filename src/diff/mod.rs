@@ -74,7 +74,7 @@ pub enum What {
     Deleted,
     /// It holds something else: other bytes, another link target, or it is a hard link to another file.
     Updated {
-        /// The length changed too.
+        /// A file's length changed too.
         size: bool,
         /// Metadata that changed too.
         meta: MetaFields,
@@ -263,13 +263,10 @@ impl<'a> Walk<'a> {
                     Some(What::Updated { size: size != new_size, meta })
                 }
             }
-            (Node::Symlink { target: old }, Node::Symlink { target: new }) => {
-                if old == new {
-                    meta.any().then_some(What::Meta(meta))
-                } else {
-                    Some(What::Updated { size: old.len() != new.len(), meta })
-                }
+            (Node::Symlink { target: old }, Node::Symlink { target: new }) if old != new => {
+                Some(What::Updated { size: false, meta })
             }
+            (Node::Symlink { .. }, Node::Symlink { .. }) => meta.any().then_some(What::Meta(meta)),
             _ => {
                 was.dir().into_iter().for_each(|dir| self.gone.add_below(dir));
                 is.dir().into_iter().for_each(|dir| self.new.add_below(dir));

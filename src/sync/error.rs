@@ -109,6 +109,8 @@ impl SyncError {
             SyncError::Protocol(error) => match error {
                 ProtocolError::HashMismatch { .. } | ProtocolError::RootsDiffer { .. } => 41,
                 ProtocolError::TooLarge { .. } => 22,
+                // A peer that gives up has failed, whatever code it gives.
+                ProtocolError::Aborted { code: 0, .. } => 12,
                 ProtocolError::Aborted { code, .. } => *code,
                 ProtocolError::Frame(FrameError::Version { .. }) => 2,
                 ProtocolError::Frame(FrameError::Cut) => 10,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::peers::Peers;
@@ -31,7 +31,8 @@ struct Shared {
 #[derive(Default)]
 struct Running {
     next: u64,
-    links: HashMap<u64, Arc<dyn LinkStats>>,
+    /// Not held: a link says goodbye when nobody has it any more.
+    links: HashMap<u64, Weak<dyn LinkStats>>,
 }
 
 impl Sessions {
@@ -42,7 +43,7 @@ impl Sessions {
 
     /// Serves a client on a thread of its own.
     pub(super) fn start(&self, client: Accepted) -> io::Result<()> {
-        let ticket = Ticket::new(self.clone(), client.link.stats.clone());
+        let ticket = Ticket::new(self.clone(), &client.link.stats);
         let thread = std::thread::Builder::new().name("session".to_owned());
         thread.spawn(move || ticket.sessions.0.serve(client)).map(drop)
     }
@@ -54,8 +55,9 @@ impl Sessions {
         let (running, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if !running.links.is_empty() {
             tracing::warn!("{} sessions are cut off", running.links.len());
-            running.links.values().for_each(|link| link.abort(CODE_STOPPED, "the server is stopping"));
+            let links: Vec<_> = running.links.values().filter_map(Weak::upgrade).collect();
             drop(running);
+            links.iter().for_each(|link| link.abort(CODE_STOPPED, "the server is stopping"));
             std::thread::sleep(LAST_WORDS);
         }
     }
@@ -112,11 +114,11 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn new(sessions: Sessions, link: Arc<dyn LinkStats>) -> Ticket {
+    fn new(sessions: Sessions, link: &Arc<dyn LinkStats>) -> Ticket {
         let mut running = sessions.0.running();
         let number = running.next;
         running.next += 1;
-        running.links.insert(number, link);
+        running.links.insert(number, Arc::downgrade(link));
         drop(running);
         Ticket { sessions, number }
     }
