@@ -136,9 +136,9 @@ fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result
 }
 
 /// Exchanges two names by three renames, where the file system has no better: for a moment one of them is
-/// not there.
+/// not there, and one stands under a name made from `name`.
 pub(super) fn exchange_in_steps(dir: &dyn Dir, name: &Name, other: &Name) -> io::Result<()> {
-    let mut aside = other.as_bytes().to_vec();
+    let mut aside = name.as_bytes().to_vec();
     aside.truncate(NAME_BYTES_MAX - 2);
     aside.extend_from_slice(b".x");
     let aside = Name::new(&aside).map_err(io::Error::other)?;
