@@ -125,7 +125,7 @@ fn handle(top: &dyn Dir, way: &mut [Step]) -> io::Result<DirRef> {
 }
 
 /// Removes something in `dir`; if the mode of `dir` forbids it, once more after making it ours to change.
-fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result<()> {
     match remove() {
         Err(error) if error.raw_os_error() == Some(Errno::ACCESS.raw_os_error()) => {
             dir.set_attrs_self(&Attrs { mode: Some(0o700), ..Attrs::default() })?;
@@ -133,6 +133,14 @@ fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result
         }
         result => result,
     }
+}
+
+/// Gives a directory the mode and mtime back that it had before names in it were changed.
+pub(crate) fn restore(dir: &dyn Dir, before: &Stat) -> io::Result<()> {
+    let now = dir.stat_self()?;
+    let mode = (now.mode != before.mode).then_some(before.mode);
+    let mtime = (now.mtime != before.mtime).then_some(before.mtime);
+    dir.set_attrs_self(&Attrs { mode, mtime, owner: None })
 }
 
 /// Exchanges two names by three renames, where the file system has no better: for a moment one of them is
