@@ -3,15 +3,27 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::ApplyError;
 use super::stage::{Handles, Rename, Stage, lock};
 use super::worker::attrs;
-use crate::fs::walk::remove_tree;
+use crate::fs::walk::{self, remove_tree};
 use crate::fs::{Attrs, DirRef, Kind, Stat};
-use crate::path::{Name, RelPath};
-use crate::snapshot::{DirId, EntryId, Meta, Node};
+use crate::path::{Name, RelPath, STAGING_PREFIX};
+use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
 use crate::transfer::receiver::{FinalDir, Finale, Place};
+
+/// What is done when everything is staged, beside the finale.
+#[derive(Clone, Copy, Debug)]
+pub struct Late<'a> {
+    /// Files and links that stay and whose metadata differs: where, what it is to be, what it is.
+    pub metas: &'a [(Place, Meta, Meta)],
+    /// Paths that could not be made.
+    pub failed: &'a HashSet<RelPath>,
+    /// Whether directories that hold something may be replaced.
+    pub delete: bool,
+}
 
 /// What a commit could not do; everything else is durable.
 #[derive(Debug, Default)]
@@ -25,36 +37,33 @@ struct Commit<'a> {
     stage: &'a Arc<Stage>,
     handles: Handles,
     errors: Vec<ApplyError>,
+    /// Paths that could not be made, here or before.
+    failed: HashSet<RelPath>,
+    /// New directories that could not be made. Nothing in them is tried: one error is enough.
+    lost: HashSet<DirId>,
     /// Directories whose names changed: their times are set again.
     touched: HashSet<DirId>,
     /// The mirror's number of the destination's directories.
     mirrors: HashMap<DirId, DirId>,
-    /// What stood where something else was put, under temporary names.
-    displaced: Vec<(DirId, Name)>,
     delete: bool,
 }
 
 impl Stage {
-    /// Makes everything durable and visible: see [`super`] for the order. `metas` are files and links that
-    /// stay and whose metadata differs. With `delete`, directories that hold something may be replaced.
+    /// Makes everything durable and visible: see [`super`] for the order.
     ///
     /// # Errors
-    /// Only fatal ones, such as a failed `syncfs`, which is never tried again: what was renamed by then is
-    /// complete, what was not is untouched.
-    pub fn commit(
-        self: &Arc<Stage>,
-        finale: &Finale,
-        metas: &[(Place, Meta, Meta)],
-        delete: bool,
-    ) -> Result<Committed, ApplyError> {
+    /// Only fatal ones, such as [`ApplyError::NotDurable`]: what was renamed by then is complete, what was not is
+    /// untouched.
+    pub fn commit(self: &Arc<Stage>, finale: &Finale, late: Late<'_>) -> Result<Committed, ApplyError> {
         let mut commit = Commit {
             stage: self,
             handles: Handles::new(self.clone()),
             errors: Vec::new(),
+            failed: late.failed.clone(),
+            lost: self.not_made(),
             touched: HashSet::new(),
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
-            displaced: Vec::new(),
-            delete,
+            delete: late.delete,
         };
         let mut renames = std::mem::take(&mut *lock(&self.renames));
         // By directory, so that each is opened once.
@@ -63,77 +72,100 @@ impl Stage {
         if visible {
             commit.barrier()?;
         }
+        self.committing.store(true, Ordering::Relaxed);
         for moved in &finale.moves {
-            commit.each(|commit| commit.move_dir(moved.from, &moved.to))?;
+            let place = &moved.to;
+            if !commit.each(place, |commit| commit.move_dir(moved.from, place))? {
+                commit.lost.extend(moved.dirs.iter().map(|(dir, _)| *dir));
+            }
         }
         commit.handles.clear();
         for (dir, place) in finale.moves.iter().flat_map(|moved| &moved.dirs) {
             self.dir(*dir, place.clone(), true);
         }
         for rename in &renames {
-            commit.each(|commit| commit.rename(rename))?;
+            let place = Place { dir: rename.dir, name: rename.name.clone() };
+            if !commit.each(&place, |commit| commit.rename(rename, &place))? {
+                lock(&self.kept).extend(rename.from);
+                commit.lose(rename, finale);
+            }
         }
         commit.handles.clear();
         self.all_in_place();
+        // A link is made only to a file that is what it is to be, metadata and all.
+        for (place, meta, _) in late.metas.iter().chain(&finale.moved_metas) {
+            commit.each(place, |commit| commit.meta(place, *meta))?;
+        }
+        for (place, meta) in std::mem::take(&mut *lock(&self.moved)) {
+            if !commit.failed.contains(&self.path(&place)) && !commit.is_lost(place.dir) {
+                commit.each(&place, |commit| commit.meta(&place, meta))?;
+            }
+        }
         for (place, first) in &finale.links {
-            commit.each(|commit| commit.link(place, first))?;
+            if !commit.is_lost(place.dir) {
+                commit.each(place, |commit| commit.link(place, first))?;
+            }
         }
-        for (place, meta, _) in metas.iter().chain(&finale.moved_metas) {
-            commit.each(|commit| commit.meta(place, *meta))?;
-        }
-        let removing = !finale.deletions.is_empty() || !commit.displaced.is_empty();
+        let displaced = lock(&self.displaced).clone();
+        let removing = !finale.deletions.is_empty() || !displaced.is_empty();
         if (visible || !commit.touched.is_empty()) && removing {
             commit.barrier()?;
         }
-        for (dir, name) in std::mem::take(&mut commit.displaced) {
-            commit.each(|commit| {
-                let handle = commit.handles.mirror(dir)?;
-                let path = commit.stage.dir_path(dir).join(&name);
-                remove_tree(&*handle, &name).map_err(ApplyError::io(path, "remove"))
-            })?;
+        for (dir, name) in displaced {
+            let place = Place { dir, name };
+            commit.each(&place, |commit| commit.remove_displaced(&place))?;
         }
         for entry in &finale.deletions {
-            commit.each(|commit| commit.delete(*entry))?;
+            commit.delete(*entry)?;
         }
-        for FinalDir { dir, meta, changed, .. } in finale.dirs.iter().rev() {
-            if *changed || commit.touched.contains(dir) {
-                commit.each(|commit| commit.dir_meta(*dir, *meta))?;
-            }
-        }
+        commit.dirs(finale)?;
         let changed = finale.dirs.iter().any(|dir| dir.changed);
-        if visible || removing || changed || !commit.touched.is_empty() || !metas.is_empty() {
+        if visible || removing || changed || !commit.touched.is_empty() || !late.metas.is_empty() {
             commit.barrier()?;
         }
         Ok(Committed { errors: commit.errors })
-    }
-
-    /// Removes everything this run has staged: nothing was committed.
-    pub fn abandon(self: &Arc<Stage>) {
-        let mut handles = Handles::new(self.clone());
-        for rename in lock(&self.renames).drain(..) {
-            if let Ok(dir) = handles.mirror(rename.dir) {
-                let _ = remove_tree(&*dir, &rename.temporary);
-            }
-        }
     }
 }
 
 impl Commit<'_> {
     /// Everything written so far is durable when this returns.
     fn barrier(&mut self) -> Result<(), ApplyError> {
-        self.stage.root.sync_fs().map_err(ApplyError::io(RelPath::root(), "syncfs"))
+        self.stage.root.sync_fs().map_err(|source| ApplyError::NotDurable { source })
     }
 
-    /// Keeps an error that concerns one path and goes on; gives a fatal one back.
-    fn each(&mut self, step: impl FnOnce(&mut Self) -> Result<(), ApplyError>) -> Result<(), ApplyError> {
+    /// Does what makes `place`; tells whether it is made. Keeps an error that concerns one path; gives a fatal
+    /// one back.
+    fn each(
+        &mut self,
+        place: &Place,
+        step: impl FnOnce(&mut Self) -> Result<(), ApplyError>,
+    ) -> Result<bool, ApplyError> {
         match step(self) {
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
                 self.errors.push(error);
-                Ok(())
+                self.failed.insert(self.stage.path(place));
+                Ok(false)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
         }
+    }
+
+    /// A rename failed: what was staged is of no use, and if it was a directory, nothing in it is there.
+    fn lose(&mut self, rename: &Rename, finale: &Finale) {
+        if let Ok(dir) = self.handles.mirror(rename.dir) {
+            let _ = remove_tree(&*dir, &rename.temporary); // the next run removes what stays
+        }
+        let mirror = &finale.mirror;
+        let entry = mirror.find(rename.dir, &rename.name).map(|id| mirror.entry(id));
+        self.lost.extend(entry.and_then(|entry| entry.dir()));
+    }
+
+    /// Whether a directory is, or is in, one that could not be made.
+    fn is_lost(&self, dir: DirId) -> bool {
+        !self.lost.is_empty()
+            && std::iter::successors(Some(dir), |dir| self.stage.parent(*dir))
+                .any(|dir| self.lost.contains(&dir))
     }
 
     fn failed(&self, place: &Place, operation: &'static str) -> impl FnOnce(io::Error) -> ApplyError + use<> {
@@ -146,67 +178,125 @@ impl Commit<'_> {
     }
 
     fn move_dir(&mut self, from: DirId, to: &Place) -> Result<(), ApplyError> {
-        let Some(entry) = self.stage.own.entry_of(from) else { return Ok(()) };
-        let own_name = self.stage.own.entry(entry).name.clone();
+        let own = self.stage.own.clone();
+        let Some(entry) = own.entry_of(from) else { return Ok(()) };
+        let own_name = &own.entry(entry).name;
         let source = self.handles.parent_of(entry).map_err(self.failed(to, "open"))?;
         let target = self.handles.mirror(to.dir)?;
-        self.make_way(&target, to, Kind::Dir)?;
-        source.rename(&own_name, &*target, &to.name).map_err(self.failed(to, "rename"))?;
         self.touched.insert(to.dir);
-        self.touch_own(self.stage.own.dir_of(entry));
+        self.touch_own(own.dir_of(entry));
+        // What one rename cannot replace is exchanged: the name is never without the one or the other.
+        let occupied = target.stat(&to.name).is_ok_and(|stat| stat.kind != Kind::Dir);
+        let name = if occupied { self.stage.temporary_name() } else { to.name.clone() };
+        let rename = || self.rename_own((from, &source, own_name), to.dir, &target, &name);
+        rename().map_err(self.failed(to, "rename"))?;
+        if occupied {
+            target.exchange(&name, &to.name).map_err(self.failed(to, "exchange"))?;
+            lock(&self.stage.displaced).push((to.dir, name));
+        }
         Ok(())
     }
 
-    fn rename(&mut self, rename: &Rename) -> Result<(), ApplyError> {
-        let Rename { dir, temporary, name } = rename;
-        let place = Place { dir: *dir, name: name.clone() };
+    /// Renames one of the destination's directories. Where modes forbid that, they are changed: those of the
+    /// two directories around it, and its own, since its `..` changes.
+    fn rename_own(
+        &self,
+        (from, source, own_name): (DirId, &DirRef, &Name),
+        dir: DirId,
+        target: &DirRef,
+        name: &Name,
+    ) -> io::Result<()> {
+        let rename = || source.rename(own_name, &**target, name);
+        let in_target = || self.stage.change(dir, target, rename);
+        let parent = self.mirrors.get(&self.stage.own.parent(from));
+        let in_both = || match parent {
+            Some(parent) => self.stage.change(*parent, source, in_target),
+            None => self.unprotected(source, in_target),
+        };
+        match in_both() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.unprotected(&source.open_dir(own_name)?, in_both)
+            }
+            result => result,
+        }
+    }
+
+    /// Changes names in a directory that will be gone, or gets its mode later.
+    fn unprotected(&self, dir: &DirRef, act: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        walk::unprotected(&**dir, act)
+    }
+
+    fn rename(&mut self, rename: &Rename, place: &Place) -> Result<(), ApplyError> {
+        let Rename { dir, temporary, name, .. } = rename;
         let handle = self.handles.mirror(*dir)?;
         self.touched.insert(*dir);
-        match handle.rename(temporary, &*handle, name) {
+        match self.stage.change(*dir, &handle, || handle.rename(temporary, &*handle, name)) {
             Err(error) if in_the_way(&error) => {
                 // The new and the old are of different kinds, which one rename cannot replace.
-                self.may_replace(&handle, &place)?;
-                handle.exchange(temporary, name).map_err(self.failed(&place, "exchange"))?;
-                self.displaced.push((*dir, temporary.clone()));
+                self.may_replace(&handle, place)?;
+                handle.exchange(temporary, name).map_err(self.failed(place, "exchange"))?;
+                lock(&self.stage.displaced).push((*dir, temporary.clone()));
                 Ok(())
             }
             // A directory that could not be made: its error was told.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map_err(self.failed(&place, "rename")),
+            other => other.map_err(self.failed(place, "rename")),
         }
     }
 
-    /// Puts aside what stands at `place`, if it is of a kind that a rename of `kind` cannot replace.
-    fn make_way(&mut self, dir: &DirRef, place: &Place, kind: Kind) -> Result<(), ApplyError> {
-        match dir.stat(&place.name) {
-            Ok(stat) if stat.kind != kind => {
-                self.may_replace(dir, place)?;
-                let aside = self.stage.temporary_name();
-                dir.rename(&place.name, &**dir, &aside).map_err(self.failed(place, "rename"))?;
-                self.displaced.push((place.dir, aside));
-                Ok(())
-            }
-            _ => Ok(()),
+    /// Whether what stands at `place` may go: not a directory that holds something, unless deleting; and then
+    /// not one that holds what would not be deleted.
+    fn may_replace(&mut self, dir: &DirRef, place: &Place) -> Result<(), ApplyError> {
+        if dir.stat(&place.name).is_ok_and(|stat| stat.kind != Kind::Dir) {
+            return Ok(());
+        }
+        let names = dir.open_dir(&place.name).and_then(|dir| dir.list());
+        let names = names.map_err(self.failed(place, "list"))?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let path = self.stage.path(place);
+        let own = self.stage.own.clone();
+        let known = own.find_path(&path).and_then(|id| own.entry(id).dir());
+        match known {
+            _ if !self.delete => Err(ApplyError::InTheWay { path }),
+            Some(known) => match self.unknown_below(known).map_err(self.failed(place, "list"))? {
+                Some(kept) => Err(ApplyError::Kept { path, kept }),
+                None => Ok(()),
+            },
+            None => Err(ApplyError::Kept { kept: path.clone(), path }),
         }
     }
 
-    /// Whether what stands at `place` may go: not a directory that holds something, unless deleting.
-    fn may_replace(&self, dir: &DirRef, place: &Place) -> Result<(), ApplyError> {
-        let holds_something = dir.open_dir(&place.name).and_then(|dir| dir.list());
-        match holds_something {
-            Ok(names) if !names.is_empty() && !self.delete => {
-                Err(ApplyError::InTheWay { path: self.stage.path(place) })
+    /// A name below one of the destination's directories that its snapshot does not have.
+    fn unknown_below(&mut self, dir: DirId) -> io::Result<Option<RelPath>> {
+        let own = self.stage.own.clone();
+        let mut below = vec![dir];
+        while let Some(dir) = below.pop() {
+            for (name, _) in self.handles.own(dir)?.list()? {
+                match own.find(dir, &name).map(|id| own.entry(id).dir()) {
+                    Some(dir) => below.extend(dir),
+                    None if name.as_bytes().starts_with(STAGING_PREFIX) => {}
+                    None => return Ok(Some(own.dir_path(dir).join(&name))),
+                }
             }
-            _ => Ok(()),
         }
+        Ok(None)
+    }
+
+    fn remove_displaced(&mut self, place: &Place) -> Result<(), ApplyError> {
+        let handle = self.handles.mirror(place.dir)?;
+        let remove = || remove_tree(&*handle, &place.name);
+        self.stage.change(place.dir, &handle, remove).map_err(self.failed(place, "remove"))
     }
 
     fn link(&mut self, place: &Place, first: &RelPath) -> Result<(), ApplyError> {
-        let mut first_dir = self.stage.root.clone();
-        let Some((parent, first_name)) = first.split_last() else { return Ok(()) };
-        for component in parent.components() {
-            first_dir = first_dir.open_dir(&component).map_err(self.failed(place, "open"))?;
+        if self.failed.contains(first) {
+            let (path, first) = (self.stage.path(place), first.clone());
+            return Err(ApplyError::NoTarget { path, first });
         }
+        let Some((parent, first_name)) = first.split_last() else { return Ok(()) };
+        let first_dir = walk::open_path(&self.stage.root, &parent).map_err(self.failed(place, "open"))?;
         let target = first_dir.stat(&first_name).map_err(self.failed(place, "link"))?;
         let dir = self.handles.mirror(place.dir)?;
         match dir.stat(&place.name) {
@@ -214,9 +304,14 @@ impl Commit<'_> {
             _ => {}
         }
         let temporary = self.stage.temporary_name();
-        first_dir.link(&first_name, &*dir, &temporary).map_err(self.failed(place, "link"))?;
-        let rename = Rename { dir: place.dir, temporary, name: place.name.clone() };
-        self.rename(&rename)
+        let link = || first_dir.link(&first_name, &*dir, &temporary);
+        self.stage.change(place.dir, &dir, link).map_err(self.failed(place, "link"))?;
+        let rename = Rename { dir: place.dir, temporary, name: place.name.clone(), from: None };
+        let renamed = self.rename(&rename, place);
+        if renamed.is_err() {
+            let _ = dir.remove_file(&rename.temporary); // the rename's own error says more
+        }
+        renamed
     }
 
     fn meta(&mut self, place: &Place, meta: Meta) -> Result<(), ApplyError> {
@@ -232,29 +327,45 @@ impl Commit<'_> {
         dir.set_attrs(&place.name, &attrs).map_err(self.failed(place, "set metadata"))
     }
 
+    /// Deletes a name of the destination, with all that the snapshot knows below it.
     fn delete(&mut self, entry: EntryId) -> Result<(), ApplyError> {
-        let own = self.stage.own.clone();
-        let name = &own.entry(entry).name;
-        let failed = |error| ApplyError::io(own.path(entry), "delete")(error);
-        self.touch_own(own.dir_of(entry));
-        let dir = match self.handles.parent_of(entry) {
-            Ok(dir) => dir,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(error)),
-        };
-        let removed = match own.entry(entry).node {
-            Node::Dir { dir: below } => self.delete_dir(&dir, name, below),
-            _ => dir.remove_file(name),
-        };
-        match removed {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map_err(failed),
+        match self.try_delete(entry) {
+            Err(error) if is_gone_or_kept(&error) => Ok(()),
+            Err(error) => {
+                let error = ApplyError::io(self.stage.own.path(entry), "delete")(error);
+                if error.is_fatal() {
+                    return Err(error);
+                }
+                self.errors.push(error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
-    /// Deletes a directory with what the snapshot knows in it; what it does not know (an excluded name, or one
-    /// that has appeared since) stays, and so does the directory.
-    fn delete_dir(&mut self, parent: &DirRef, name: &Name, dir: DirId) -> io::Result<()> {
+    fn try_delete(&mut self, entry: EntryId) -> io::Result<()> {
+        let own = self.stage.own.clone();
+        let parent = own.dir_of(entry);
+        let dir = self.handles.parent_of(entry)?;
+        if let Node::Dir { dir: below } = own.entry(entry).node {
+            self.empty_dir(below)?;
+        }
+        let mirror = self.mirrors.get(&parent).copied();
+        self.touched.extend(mirror);
+        let remove = || self.remove_entry(&dir, entry);
+        if let Some(mirror) = mirror {
+            return self.stage.change(mirror, &dir, remove);
+        }
+        // A directory that is equal but for a special file: nothing else of it changes.
+        let before = dir.stat_self()?;
+        let removed = self.unprotected(&dir, remove);
+        walk::restore(&*dir, &before)?;
+        removed
+    }
+
+    /// Deletes what the snapshot knows in a directory; what it does not know (an excluded name, or one that has
+    /// appeared since) stays, and so do the directories around it.
+    fn empty_dir(&mut self, dir: DirId) -> io::Result<()> {
         let own = self.stage.own.clone();
         let mut below = vec![dir];
         let mut at = 0;
@@ -264,24 +375,56 @@ impl Commit<'_> {
         }
         // Children first.
         for dir in below.iter().rev() {
-            let Ok(handle) = self.handles.own(*dir) else { continue };
-            for entry in own.entries(*dir) {
-                let removed = match entry.node {
-                    Node::Dir { .. } => handle.remove_dir(&entry.name),
-                    _ => handle.remove_file(&entry.name),
-                };
-                match removed {
+            let handle = match self.handles.own(*dir) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                result => result?,
+            };
+            for id in own.entry_ids(*dir).map(EntryId) {
+                match self.unprotected(&handle, || self.remove_entry(&handle, id)) {
                     Err(error) if !is_gone_or_kept(&error) => return Err(error),
                     _ => {}
                 }
             }
         }
-        parent.remove_dir(name)
+        Ok(())
     }
 
-    fn dir_meta(&mut self, dir: DirId, meta: Meta) -> Result<(), ApplyError> {
+    /// Removes one name, unless its bytes are not safe elsewhere.
+    fn remove_entry(&self, dir: &DirRef, entry: EntryId) -> io::Result<()> {
+        let Entry { name, node, .. } = self.stage.own.entry(entry);
+        match node {
+            Node::Dir { .. } => dir.remove_dir(name),
+            _ if lock(&self.stage.kept).contains(&entry) => Ok(()),
+            _ => dir.remove_file(name),
+        }
+    }
+
+    /// Gives directories their metadata, children first; and modes back where they were changed in passing.
+    fn dirs(&mut self, finale: &Finale) -> Result<(), ApplyError> {
+        let before = std::mem::take(&mut *lock(&self.stage.before));
+        let mut borrowed: HashMap<DirId, u32> =
+            before.into_iter().filter_map(|(dir, before)| Some((dir, before.mode?))).collect();
+        for FinalDir { dir, meta, changed, .. } in finale.dirs.iter().rev() {
+            let borrowed = borrowed.remove(dir).is_some();
+            if (*changed || borrowed || self.touched.contains(dir)) && !self.is_lost(*dir) {
+                let path = self.stage.dir_path(*dir);
+                match self.dir_meta(*dir, *meta, &path) {
+                    Err(error) if error.is_fatal() => return Err(error),
+                    result => self.errors.extend(result.err()),
+                }
+            }
+        }
+        for (dir, mode) in borrowed {
+            if let Ok(handle) = self.handles.mirror(dir) {
+                let _ = handle.set_attrs_self(&Attrs { mode: Some(mode), ..Attrs::default() });
+            }
+        }
+        Ok(())
+    }
+
+    fn dir_meta(&mut self, dir: DirId, meta: Meta, path: &RelPath) -> Result<(), ApplyError> {
         let handle = self.handles.mirror(dir)?;
-        let failed = |error| ApplyError::io(self.stage.dir_path(dir), "set metadata")(error);
+        let failed = |error| ApplyError::io(path.clone(), "set metadata")(error);
         let stat = handle.stat_self().map_err(failed)?;
         let attrs = attrs(self.stage.profile, &stat, meta);
         if attrs == Attrs::default() {

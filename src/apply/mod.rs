@@ -13,13 +13,14 @@
 //! Cost: two `syncfs` a run, one more if anything is deleted or directories change; memory a few hundred bytes
 //! a file made.
 
+mod abandon;
 mod commit;
 mod stage;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-pub use commit::Committed;
+pub use commit::{Committed, Late};
 pub use stage::{Made, Stage};
 pub use worker::{Done, Worker};
 
@@ -53,6 +54,29 @@ pub enum ApplyError {
         /// The directory.
         path: RelPath,
     },
+    /// A directory that holds what is not to be deleted (an excluded name, or one that has appeared since the
+    /// scan) stands where a file is to be.
+    #[error("{path}: a directory is in the way, and {kept} in it is not to be deleted")]
+    Kept {
+        /// The directory.
+        path: RelPath,
+        /// The first name met that has to stay.
+        kept: RelPath,
+    },
+    /// A hard link to a file that could not be made.
+    #[error("{path}: a hard link to {first}, which could not be made")]
+    NoTarget {
+        /// The link.
+        path: RelPath,
+        /// The file's first name.
+        first: RelPath,
+    },
+    /// What was written could not be made durable. Never tried again: the kernel may have dropped it.
+    #[error("the destination cannot be made durable: {source}")]
+    NotDurable {
+        /// What the file system said.
+        source: io::Error,
+    },
 }
 
 impl ApplyError {
@@ -60,13 +84,26 @@ impl ApplyError {
         move |source| ApplyError::Io { path, operation, source }
     }
 
+    /// The path it concerns; the root if it is the whole destination.
+    #[must_use]
+    pub fn path(&self) -> RelPath {
+        match self {
+            ApplyError::Io { path, .. }
+            | ApplyError::HashMismatch { path }
+            | ApplyError::InTheWay { path }
+            | ApplyError::Kept { path, .. }
+            | ApplyError::NoTarget { path, .. } => path.clone(),
+            ApplyError::NotDurable { .. } => RelPath::root(),
+        }
+    }
+
     /// Whether the run cannot go on: the disk is full, broken or read-only, or the peer lied. Other errors
     /// concern one path.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {
-            ApplyError::HashMismatch { .. } => true,
-            ApplyError::InTheWay { .. } => false,
+            ApplyError::HashMismatch { .. } | ApplyError::NotDurable { .. } => true,
+            ApplyError::InTheWay { .. } | ApplyError::Kept { .. } | ApplyError::NoTarget { .. } => false,
             ApplyError::Io { source, .. } => matches!(
                 rustix::io::Errno::from_io_error(source),
                 Some(

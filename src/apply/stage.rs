@@ -1,21 +1,23 @@
 //! Where staged things stand: which directories are new, under which name, and who made what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ApplyError;
 use crate::chunk::ChunkRef;
-use crate::fs::{DirRef, FileRef, Time};
+use crate::fs::{Attrs, DirRef, FileRef, Time};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
-use crate::snapshot::{DirId, EntryId, Profile, Snapshot};
+use crate::snapshot::{DirId, EntryId, Meta, Profile, Snapshot};
 use crate::transfer::locals::LocalFile;
 use crate::transfer::receiver::Place;
 
-/// Directory handles a worker keeps open at most.
-const HANDLES_MAX: usize = 64;
+/// Handles of each kind that a worker keeps open at most. There are four kinds (directories of the mirror and
+/// of the destination as it was, files copied from, files being made), so that eight workers, and as many
+/// threads of a source in the same process, stay below the usual limit of 1,024.
+pub(super) const HANDLES_MAX: usize = 12;
 
 /// A file that was made: what the next scan need not read.
 #[derive(Clone, Debug)]
@@ -38,6 +40,16 @@ pub(super) struct Rename {
     pub(super) dir: DirId,
     pub(super) temporary: Name,
     pub(super) name: Name,
+    /// The doomed entry whose inode this is.
+    pub(super) from: Option<EntryId>,
+}
+
+/// An existing directory before anything was staged in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub(super) mtime: Time,
+    /// Its mode, if that had to be changed for us to write in it.
+    pub(super) mode: Option<u32>,
 }
 
 /// What workers share: the destination, and what stands where in it.
@@ -53,6 +65,18 @@ pub struct Stage {
     slots: Mutex<Vec<Option<Arc<Slot>>>>,
     pub(super) renames: Mutex<Vec<Rename>>,
     pub(super) made: Mutex<Vec<Made>>,
+    /// Files made by a second name of a doomed one's inode, and the metadata they get.
+    pub(super) moved: Mutex<Vec<(Place, Meta)>>,
+    /// Existing directories that something was staged in.
+    pub(super) before: Mutex<HashMap<DirId, Before>>,
+    /// What stood where something else was put, under temporary names.
+    pub(super) displaced: Mutex<Vec<(DirId, Name)>>,
+    /// Doomed entries whose bytes are not safe under their new name: they stay.
+    pub(super) kept: Mutex<HashSet<EntryId>>,
+    /// Leftovers whose inode has a new name.
+    taken: Mutex<HashSet<u32>>,
+    /// Whether something may have been renamed into place.
+    pub(super) committing: AtomicBool,
 }
 
 /// A directory of the mirror.
@@ -94,6 +118,12 @@ impl Stage {
             slots: Mutex::new(vec![Some(Arc::new(slot))]),
             renames: Mutex::default(),
             made: Mutex::default(),
+            moved: Mutex::default(),
+            before: Mutex::default(),
+            displaced: Mutex::default(),
+            kept: Mutex::default(),
+            taken: Mutex::default(),
+            committing: AtomicBool::new(false),
         })
     }
 
@@ -110,7 +140,7 @@ impl Stage {
         if let Some(name) = slot.staged_as.clone()
             && let Some(place) = &slot.place
         {
-            let rename = Rename { dir: place.dir, temporary: name, name: place.name.clone() };
+            let rename = Rename { dir: place.dir, temporary: name, name: place.name.clone(), from: None };
             lock(&self.renames).push(rename);
         }
         slots[at] = Some(Arc::new(slot));
@@ -122,9 +152,63 @@ impl Stage {
 
     pub(super) fn temporary_name(&self) -> Name {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        let mut name = STAGING_PREFIX.to_vec();
-        name.extend_from_slice(format!("{:016x}-{count:x}", self.run).as_bytes());
+        let mut name = self.temporary_prefix();
+        name.extend_from_slice(format!("{count:x}").as_bytes());
         Name::new(&name).expect("a prefix and hexadecimal digits are a name")
+    }
+
+    /// How this run's temporary names begin, and no others.
+    pub(super) fn temporary_prefix(&self) -> Vec<u8> {
+        let mut prefix = STAGING_PREFIX.to_vec();
+        prefix.extend_from_slice(format!("{:016x}-", self.run).as_bytes());
+        prefix
+    }
+
+    /// Changes names in an existing directory. If its own mode forbids that, it is made writable until the run
+    /// ends.
+    pub(super) fn change<T>(
+        &self,
+        dir: DirId,
+        handle: &DirRef,
+        act: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.remember(dir, handle)?;
+        match act() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.make_writable(dir, handle).map_err(|()| error)?;
+                act()
+            }
+            result => result,
+        }
+    }
+
+    /// Remembers what a directory was before its first change.
+    fn remember(&self, dir: DirId, handle: &DirRef) -> io::Result<()> {
+        if !lock(&self.before).contains_key(&dir) {
+            let mtime = handle.stat_self()?.mtime;
+            lock(&self.before).entry(dir).or_insert(Before { mtime, mode: None });
+        }
+        Ok(())
+    }
+
+    /// Gives the owner of a directory, if that is us, every permission in it.
+    fn make_writable(&self, dir: DirId, handle: &DirRef) -> Result<(), ()> {
+        let mut before = lock(&self.before);
+        let before = before.get_mut(&dir).ok_or(())?;
+        let mode = handle.stat_self().map_err(drop)?.mode;
+        if mode & 0o700 == 0o700 {
+            // Another thread was faster, or it is not the mode that forbids.
+            return before.mode.map(drop).ok_or(());
+        }
+        let attrs = Attrs { mode: Some(mode | 0o700), ..Attrs::default() };
+        handle.set_attrs_self(&attrs).map_err(drop)?;
+        before.mode.get_or_insert(mode);
+        Ok(())
+    }
+
+    /// Whether a leftover's inode has no new name yet; from now on it has.
+    pub(super) fn take(&self, leftover: u32) -> bool {
+        lock(&self.taken).insert(leftover)
     }
 
     pub(super) fn path(&self, place: &Place) -> RelPath {
@@ -139,6 +223,19 @@ impl Stage {
             at = place.dir;
         }
         names.iter().rev().fold(RelPath::root(), |path, name| path.join(name))
+    }
+
+    /// The new directories that could not be made.
+    pub(super) fn not_made(&self) -> HashSet<DirId> {
+        let slots = lock(&self.slots);
+        let slots = (0..).map(DirId).zip(slots.iter());
+        let not_made = |slot: &Slot| !*lock(&slot.created);
+        slots.filter(|(_, slot)| slot.as_deref().is_some_and(not_made)).map(|(dir, _)| dir).collect()
+    }
+
+    /// The directory that `dir` is in; `None` for the root.
+    pub(super) fn parent(&self, dir: DirId) -> Option<DirId> {
+        self.slot(dir)?.place.as_ref().map(|place| place.dir)
     }
 
     /// From now on every directory stands under its own name.
@@ -187,7 +284,7 @@ impl Handles {
             at = parent;
         };
         for (dir, slot) in path.into_iter().rev() {
-            handle = enter(&handle, &slot)
+            handle = enter(&self.stage, &handle, &slot)
                 .map_err(|error| ApplyError::io(self.stage.dir_path(dir), "create directory")(error))?;
             if self.mirror.len() >= HANDLES_MAX {
                 self.mirror.clear();
@@ -269,14 +366,15 @@ impl Handles {
     }
 }
 
-fn enter(parent: &DirRef, slot: &Slot) -> io::Result<DirRef> {
+fn enter(stage: &Stage, parent: &DirRef, slot: &Slot) -> io::Result<DirRef> {
     let Some(place) = &slot.place else { return Ok(parent.clone()) };
     let name = slot.staged_as.as_ref().unwrap_or(&place.name);
     let mut created = lock(&slot.created);
     if *created {
         return parent.open_dir(name);
     }
-    let dir = parent.create_dir(name, 0o700)?;
+    let create = || parent.create_dir(name, 0o700);
+    let dir = if slot.staged_as.is_some() { stage.change(place.dir, parent, create)? } else { create()? };
     *created = true;
     Ok(dir)
 }

@@ -1,15 +1,16 @@
 //! One thread's share of the staging: bytes in, checked files under temporary names out.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 
 use super::ApplyError;
-use super::stage::{Handles, Made, Rename, Stage, lock};
+use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{Attrs, DirRef, FileRef, Stat};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
-use crate::snapshot::{Meta, Profile};
+use crate::snapshot::{EntryId, Meta, Profile};
 use crate::transfer::locals::{LocalChunk, LocalFile};
 use crate::transfer::receiver::{Action, Close, FileId, Place, Unverified};
 use crate::tree;
@@ -31,7 +32,9 @@ pub enum Done {
 pub struct Worker {
     stage: Arc<Stage>,
     handles: Handles,
+    /// Files being made. Few of them are held open: any number may wait for their bytes.
     open: HashMap<FileId, Open>,
+    held: usize,
     given_up: HashSet<FileId>,
     buffer: Vec<u8>,
     chunker: Chunker,
@@ -39,10 +42,10 @@ pub struct Worker {
 
 struct Open {
     place: Place,
-    dir: DirRef,
     name: Name,
     staged: bool,
-    file: FileRef,
+    /// Its handle, if that is held.
+    file: Option<FileRef>,
     /// Chunks written in order, while they are: a file streamed in one pass has no other list.
     chunks: Vec<(u64, ChunkRef)>,
     /// Copies that found other bytes: to be written before the file is complete.
@@ -55,7 +58,8 @@ impl Worker {
     pub fn new(stage: Arc<Stage>) -> Worker {
         let chunker = Chunker::new(stage.own.params());
         let handles = Handles::new(stage.clone());
-        Worker { stage, handles, open: HashMap::new(), given_up: HashSet::new(), buffer: Vec::new(), chunker }
+        let (open, given_up) = (HashMap::new(), HashSet::new());
+        Worker { stage, handles, open, held: 0, given_up, buffer: Vec::new(), chunker }
     }
 
     /// Does one action, and tells `done` what became of it.
@@ -93,13 +97,15 @@ impl Worker {
                 }
                 let open = self.create(place, close.meta)?;
                 self.write(&open, &bytes, 0)?;
-                self.complete(open, close, vec![chunk])?;
+                self.complete(open, close, vec![chunk], None)?;
                 done(Done::Closed(file, close.size));
                 Ok(())
             }
             Action::Create { file, place, .. } => {
+                self.make_room();
                 let open = self.create(place, Meta { mode: 0o600, ..Meta::default() })?;
                 self.open.insert(file, open);
+                self.held += 1;
                 Ok(())
             }
             Action::Write { file, offset, data } => {
@@ -114,10 +120,18 @@ impl Worker {
                 Ok(())
             }
             Action::Clone { file, place, from, doomed, close } => {
-                match self.clone_file(&place, from, doomed, close) {
+                let entry = match from {
+                    LocalFile::Entry(entry) if doomed => Some(entry),
+                    _ => None,
+                };
+                match self.clone_file(&place, from, entry, close) {
                     Ok(true) => done(Done::Closed(file, close.size)),
                     Ok(false) => done(Done::CloneFailed(file, place, close)),
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        // Its bytes are nowhere else.
+                        lock(&self.stage.kept).extend(entry);
+                        return Err(error);
+                    }
                 }
                 Ok(())
             }
@@ -137,32 +151,78 @@ impl Worker {
         Ok((dir, name, staged))
     }
 
+    /// Makes a name with `make`: what an existing directory's mode forbids is allowed until the run ends.
+    fn make<T>(
+        &self,
+        place: &Place,
+        dir: &DirRef,
+        staged: bool,
+        operation: &'static str,
+        make: impl Fn() -> io::Result<T>,
+    ) -> Result<T, ApplyError> {
+        let made = if staged { make() } else { self.stage.change(place.dir, dir, make) };
+        made.map_err(|error| ApplyError::io(self.stage.path(place), operation)(error))
+    }
+
     fn create(&mut self, place: Place, meta: Meta) -> Result<Open, ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
         // In a staged directory, which is private, a file may have its mode from the start.
         let mode = if staged { self.stage.profile.file_mode(meta.mode) & 0o777 } else { 0o600 };
-        let file = dir
-            .create_file(&name, mode)
-            .map_err(|error| ApplyError::io(self.stage.path(&place), "create")(error))?;
-        Ok(Open { place, dir, name, staged, file, chunks: Vec::new(), awaited: HashSet::new() })
+        let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
+        Ok(Open { place, name, staged, file: Some(file), chunks: Vec::new(), awaited: HashSet::new() })
     }
 
-    fn write(&self, open: &Open, bytes: &[u8], offset: u64) -> Result<(), ApplyError> {
-        let wrote = if bytes.is_empty() { Ok(()) } else { open.file.write_all_at(bytes, offset) };
+    /// Closes the files being made if as many are open as may be.
+    fn make_room(&mut self) {
+        if self.held >= HANDLES_MAX {
+            for open in self.open.values_mut() {
+                open.file = None;
+            }
+            self.held = 0;
+        }
+    }
+
+    /// The handle of a file being made.
+    fn handle(&mut self, open: &Open) -> Result<FileRef, ApplyError> {
+        if let Some(file) = &open.file {
+            return Ok(file.clone());
+        }
+        let dir = self.handles.mirror(open.place.dir)?;
+        let file = dir.open_file_rw(&open.name);
+        file.map_err(|error| ApplyError::io(self.stage.path(&open.place), "open")(error))
+    }
+
+    fn write(&mut self, open: &Open, bytes: &[u8], offset: u64) -> Result<(), ApplyError> {
+        let file = self.handle(open)?;
+        let wrote = if bytes.is_empty() { Ok(()) } else { file.write_all_at(bytes, offset) };
         wrote.map_err(|error| {
             // Room for the old file's sake: what was staged of this one is of no use now.
-            let _ = open.dir.remove_file(&open.name);
+            self.remove(open);
             ApplyError::io(self.stage.path(&open.place), "write")(error)
         })
     }
 
-    fn put(&mut self, file: FileId, offset: u64, chunk: ChunkRef, bytes: &[u8]) -> Result<(), ApplyError> {
-        let Some(open) = self.open.get(&file) else { return Ok(()) };
-        self.write(open, bytes, offset)?;
-        if let Some(open) = self.open.get_mut(&file) {
-            open.awaited.remove(&offset);
-            open.chunks.push((offset, chunk));
+    /// Removes what was staged of a file that will not be made.
+    fn remove(&mut self, open: &Open) {
+        if let Ok(dir) = self.handles.mirror(open.place.dir) {
+            let _ = dir.remove_file(&open.name); // the error that led here says more
         }
+    }
+
+    fn put(&mut self, file: FileId, offset: u64, chunk: ChunkRef, bytes: &[u8]) -> Result<(), ApplyError> {
+        let Some(mut open) = self.open.remove(&file) else { return Ok(()) };
+        if open.file.is_none() {
+            self.make_room();
+            open.file = Some(self.handle(&open)?);
+            self.held += 1;
+        }
+        if let Err(error) = self.write(&open, bytes, offset) {
+            self.held -= 1;
+            return Err(error);
+        }
+        open.awaited.remove(&offset);
+        open.chunks.push((offset, chunk));
+        self.open.insert(file, open);
         Ok(())
     }
 
@@ -199,6 +259,7 @@ impl Worker {
             return Ok(());
         }
         let Some(mut open) = self.open.remove(&file) else { return Ok(()) };
+        self.held -= usize::from(open.file.is_some());
         let mut chunks = std::mem::take(&mut open.chunks);
         chunks.sort_unstable_by_key(|(offset, _)| *offset);
         let mut builder = tree::Builder::new();
@@ -215,86 +276,137 @@ impl Worker {
         if root.hash != close.root || end != close.size {
             return Err(ApplyError::HashMismatch { path: self.stage.path(&open.place) });
         }
-        self.complete(open, close, chunks.into_iter().map(|(_, chunk)| chunk).collect())?;
+        self.complete(open, close, chunks.into_iter().map(|(_, chunk)| chunk).collect(), None)?;
         done(Done::Closed(file, close.size));
         Ok(())
     }
 
-    /// A file's bytes are all there: its metadata, and a name to rename.
-    fn complete(&mut self, open: Open, close: Close, chunks: Vec<ChunkRef>) -> Result<(), ApplyError> {
-        let Open { place, dir: _, name, staged, file, .. } = open;
-        let failed = |operation| {
-            let path = self.stage.path(&place);
-            move |error| ApplyError::io(path, operation)(error)
-        };
-        let stat = file.stat().map_err(failed("stat"))?;
-        let attrs = attrs(self.stage.profile, &stat, close.meta);
-        if attrs != Attrs::default() {
-            file.set_attrs(&attrs).map_err(failed("set metadata"))?;
-        }
+    /// A file's bytes are all there: its metadata, and a name to rename. `from`: it is the only copy of what
+    /// this doomed entry has.
+    fn complete(
+        &mut self,
+        open: Open,
+        close: Close,
+        chunks: Vec<ChunkRef>,
+        from: Option<EntryId>,
+    ) -> Result<(), ApplyError> {
+        let profile = self.stage.profile;
+        let set = self.handle(&open).and_then(|file| {
+            let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
+            let stat = file.stat().map_err(failed)?;
+            let attrs = attrs(profile, &stat, close.meta);
+            if attrs != Attrs::default() {
+                file.set_attrs(&attrs).map_err(failed)?;
+            }
+            Ok(stat)
+        });
+        let stat = set.inspect_err(|_| self.remove(&open))?;
+        self.made(&stat, close, chunks);
+        self.rename_later(open.staged, open.place, open.name, from);
+        Ok(())
+    }
+
+    fn made(&self, stat: &Stat, close: Close, chunks: Vec<ChunkRef>) {
         let inode = (stat.dev, stat.ino);
         let made = Made { inode, root: close.root, size: close.size, mtime: close.meta.mtime, chunks };
         lock(&self.stage.made).push(made);
+    }
+
+    fn rename_later(&self, staged: bool, place: Place, temporary: Name, from: Option<EntryId>) {
         if !staged {
-            let rename = Rename { dir: place.dir, temporary: name, name: place.name };
-            lock(&self.stage.renames).push(rename);
+            let Place { dir, name } = place;
+            lock(&self.stage.renames).push(Rename { dir, temporary, name, from });
         }
-        Ok(())
     }
 
     fn discard(&mut self, file: FileId) {
         if let Some(open) = self.open.remove(&file) {
-            let _ = open.dir.remove_file(&open.name);
+            self.held -= usize::from(open.file.is_some());
+            self.remove(&open);
         }
     }
 
-    /// Makes a file like one that is here; `false` if that one is not what it was.
+    /// Makes a file like one that is here; `false` if that one is not what it was. `doomed`: it will be
+    /// deleted under this entry.
     fn clone_file(
         &mut self,
         place: &Place,
         from: LocalFile,
-        doomed: bool,
+        doomed: Option<EntryId>,
         close: Close,
     ) -> Result<bool, ApplyError> {
         let Ok((from_dir, from_name)) = self.handles.local(from) else { return Ok(false) };
         let Ok(stat) = from_dir.stat(&from_name) else { return Ok(false) };
-        let movable = doomed || matches!(from, LocalFile::Leftover(_));
-        if movable && stat.nlink == 1 && stat.size == close.size {
-            let (dir, name, staged) = self.target(place)?;
-            if from_dir.link(&from_name, &*dir, &name).is_ok() {
-                let attrs = attrs(self.stage.profile, &stat, close.meta);
-                dir.set_attrs(&name, &attrs)
-                    .map_err(|error| ApplyError::io(self.stage.path(place), "set metadata")(error))?;
-                let inode = (stat.dev, stat.ino);
-                let (root, size, mtime) = (close.root, close.size, close.meta.mtime);
-                lock(&self.stage.made).push(Made { inode, root, size, mtime, chunks: Vec::new() });
-                if !staged {
-                    let rename = Rename { dir: place.dir, temporary: name, name: place.name.clone() };
-                    lock(&self.stage.renames).push(rename);
-                }
-                return Ok(true);
-            }
+        let movable = match (from, doomed) {
+            // Another mtime than at the scan: perhaps other bytes.
+            (_, Some(entry)) => self.stage.own.entry(entry).meta.mtime == stat.mtime,
+            (LocalFile::Leftover(at), None) => self.stage.take(at),
+            _ => false,
+        };
+        if movable
+            && stat.nlink == 1
+            && stat.size == close.size
+            && self.move_inode((&from_dir, &from_name), &stat, place, doomed, close)?
+        {
+            return Ok(true);
         }
         let Ok(source) = from_dir.open_file(&from_name) else { return Ok(false) };
         let open = self.create(place.clone(), Meta { mode: 0o600, ..Meta::default() })?;
-        let (chunks, root) = self.copy_all(&source, &open)?;
-        if root != close.root {
-            let _ = open.dir.remove_file(&open.name);
+        match self.copy_all(&source, &open)? {
+            Some((chunks, root)) if root == close.root => {
+                self.complete(open, close, chunks, doomed)?;
+                Ok(true)
+            }
+            _ => {
+                self.remove(&open);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Gives a file's inode a second name here; `false` if that cannot be, and the file must be copied.
+    fn move_inode(
+        &mut self,
+        (from_dir, from_name): (&DirRef, &Name),
+        stat: &Stat,
+        place: &Place,
+        doomed: Option<EntryId>,
+        close: Close,
+    ) -> Result<bool, ApplyError> {
+        let (dir, name, staged) = self.target(place)?;
+        let link = || from_dir.link(from_name, &*dir, &name);
+        if self.make(place, &dir, staged, "link", link).is_err() {
             return Ok(false);
         }
-        self.complete(open, close, chunks)?;
+        // Its metadata shows under the old name too, so it is set when that may change. Whether it may be set is
+        // known now: not that of another's file.
+        let same = Attrs { mtime: Some(stat.mtime), ..Attrs::default() };
+        if dir.set_attrs(&name, &same).is_err() {
+            let _ = dir.remove_file(&name);
+            return Ok(false);
+        }
+        if attrs(self.stage.profile, stat, close.meta) != Attrs::default() {
+            lock(&self.stage.moved).push((place.clone(), close.meta));
+        }
+        self.made(stat, close, Vec::new());
+        self.rename_later(staged, place.clone(), name, doomed);
         Ok(true)
     }
 
-    fn copy_all(&mut self, source: &FileRef, open: &Open) -> Result<(Vec<ChunkRef>, Hash), ApplyError> {
+    /// Copies all of a file; `None` if it cannot be read.
+    fn copy_all(
+        &mut self,
+        source: &FileRef,
+        open: &Open,
+    ) -> Result<Option<(Vec<ChunkRef>, Hash)>, ApplyError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(4 * self.chunker.max(), 0);
         let (mut offset, mut filled, mut chunks) = (0_u64, 0, Vec::new());
         let mut builder = tree::Builder::new();
         loop {
-            let read = source
-                .read_full_at(&mut buffer[filled..], offset + filled as u64)
-                .map_err(|error| ApplyError::io(self.stage.path(&open.place), "read a copy of")(error))?;
+            let Ok(read) = source.read_full_at(&mut buffer[filled..], offset + filled as u64) else {
+                return Ok(None);
+            };
             filled += read;
             let ended = filled < buffer.len();
             let mut start = 0;
@@ -313,20 +425,22 @@ impl Worker {
             }
         }
         self.buffer = buffer;
-        Ok((chunks, builder.finish().hash))
+        Ok(Some((chunks, builder.finish().hash)))
     }
 
     fn symlink(&mut self, place: Place, target: &[u8], meta: Meta) -> Result<(), ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
-        let failed = |error| ApplyError::io(self.stage.path(&place), "create symbolic link")(error);
-        dir.create_symlink(&name, target).map_err(failed)?;
-        let stat = dir.stat(&name).map_err(failed)?;
-        let attrs = Attrs { mode: None, ..attrs(self.stage.profile, &stat, meta) };
-        dir.set_attrs(&name, &attrs).map_err(failed)?;
-        if !staged {
-            let rename = Rename { dir: place.dir, temporary: name, name: place.name };
-            lock(&self.stage.renames).push(rename);
-        }
+        let create = || dir.create_symlink(&name, target);
+        self.make(&place, &dir, staged, "create symbolic link", create)?;
+        let set = dir.stat(&name).and_then(|stat| {
+            let attrs = Attrs { mode: None, ..attrs(self.stage.profile, &stat, meta) };
+            dir.set_attrs(&name, &attrs)
+        });
+        set.map_err(|error| {
+            let _ = dir.remove_file(&name);
+            ApplyError::io(self.stage.path(&place), "set metadata")(error)
+        })?;
+        self.rename_later(staged, place, name, None);
         Ok(())
     }
 }

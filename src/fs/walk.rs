@@ -125,7 +125,7 @@ fn handle(top: &dyn Dir, way: &mut [Step]) -> io::Result<DirRef> {
 }
 
 /// Removes something in `dir`; if the mode of `dir` forbids it, once more after making it ours to change.
-fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result<()> {
     match remove() {
         Err(error) if error.raw_os_error() == Some(Errno::ACCESS.raw_os_error()) => {
             dir.set_attrs_self(&Attrs { mode: Some(0o700), ..Attrs::default() })?;
@@ -135,10 +135,18 @@ fn unprotected(dir: &dyn Dir, remove: impl Fn() -> io::Result<()>) -> io::Result
     }
 }
 
+/// Gives a directory the mode and mtime back that it had before names in it were changed.
+pub(crate) fn restore(dir: &dyn Dir, before: &Stat) -> io::Result<()> {
+    let now = dir.stat_self()?;
+    let mode = (now.mode != before.mode).then_some(before.mode);
+    let mtime = (now.mtime != before.mtime).then_some(before.mtime);
+    dir.set_attrs_self(&Attrs { mode, mtime, owner: None })
+}
+
 /// Exchanges two names by three renames, where the file system has no better: for a moment one of them is
-/// not there.
+/// not there, and one stands under a name made from `name`.
 pub(super) fn exchange_in_steps(dir: &dyn Dir, name: &Name, other: &Name) -> io::Result<()> {
-    let mut aside = other.as_bytes().to_vec();
+    let mut aside = name.as_bytes().to_vec();
     aside.truncate(NAME_BYTES_MAX - 2);
     aside.extend_from_slice(b".x");
     let aside = Name::new(&aside).map_err(io::Error::other)?;

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_b
 use super::source::await_tree;
 use super::wire::{FRAME_BYTES, Wire};
 use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
-use crate::apply::{ApplyError, Done, Made, Stage, Worker};
+use crate::apply::{ApplyError, Done, Late, Made, Stage, Worker};
 use crate::codec::Bounded;
 use crate::fs::Time;
 use crate::hash::Hash;
@@ -78,10 +78,15 @@ pub(super) fn run(
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
         // After a cut the next run resumes from what is staged; otherwise it is of no use.
-        if !matches!(error, SyncError::Net(_) | SyncError::Protocol(_))
-            || matches!(error.code(), 12 | 22 | 41)
-        {
+        let cut = matches!(error, SyncError::Net(_) | SyncError::Protocol(_));
+        if cut && !matches!(error.code(), 12 | 22 | 41) {
+            stage.suspend();
+        } else {
             stage.abandon();
+        }
+        if matches!(error, SyncError::Apply(_)) {
+            // They may be what fills the disk, and then every run would end here.
+            super::leftovers::remove(&tree.place.root, &scan.leftovers);
         }
     });
     let scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("the machine is gone"));
@@ -296,7 +301,9 @@ impl Session<'_> {
             return Ok((received, None));
         }
         self.options.monitor.begin(Phase::Commit, None, None);
-        let committed = self.stage.commit(&finale, &staged.metas, self.options.delete)?;
+        let failed = received.problems.iter().map(|problem| problem.path.clone()).collect();
+        let late = Late { metas: &staged.metas, failed: &failed, delete: self.options.delete };
+        let committed = self.stage.commit(&finale, late)?;
         received.problems.extend(committed.errors.iter().map(problem));
         if !committed.errors.is_empty() {
             received.root = None;
@@ -314,7 +321,11 @@ impl Session<'_> {
         committed: Option<(Finale, Staged)>,
     ) -> Result<Received, SyncError> {
         if let Some((finale, staged)) = committed {
-            super::leftovers::remove(&tree);
+            let removed = super::leftovers::remove(&tree.place.root, &tree.scan.leftovers);
+            if removed {
+                let synced = tree.place.root.sync_fs();
+                synced.map_err(|source| ApplyError::NotDurable { source })?;
+            }
             let made = self.stage.take_made();
             if changed(&finale, &staged, &made, &received.report) {
                 let clock = super::tree::now();
@@ -349,16 +360,11 @@ fn changed(finale: &Finale, staged: &Staged, made: &[Made], report: &Report) -> 
 }
 
 fn problem(error: &ApplyError) -> Problem {
-    let path = match error {
-        ApplyError::Io { path, .. } | ApplyError::HashMismatch { path } | ApplyError::InTheWay { path } => {
-            path
-        }
-    };
     let text = match error {
         ApplyError::Io { operation, source, .. } => format!("{operation}: {source}"),
         other => other.to_string(),
     };
-    Problem { path: path.clone(), text }
+    Problem { path: error.path(), text }
 }
 
 /// Gives the files of a fresh scan the roots that are known: of what this run made, and of what was there.

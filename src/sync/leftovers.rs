@@ -1,7 +1,7 @@
 //! What an interrupted run staged → chunks that need not be sent again.
 
 use crate::chunk::Chunker;
-use crate::fs::{Attrs, DirRef, Kind, walk};
+use crate::fs::{DirRef, Kind, walk};
 use crate::path::RelPath;
 use crate::scan::{FileHasher, hash_file};
 use crate::transfer::locals::Leftover;
@@ -30,17 +30,17 @@ pub(super) fn hash(tree: &Tree, _options: &Options) -> Vec<(RelPath, Leftover)> 
     found
 }
 
-/// Removes what an interrupted run left. The directories around it keep their times.
-pub(super) fn remove(tree: &Tree) {
-    for path in &tree.scan.leftovers {
+/// Removes what an interrupted run left, and tells whether there was anything. The directories around it keep
+/// their times and modes. What cannot be removed is left to the next run.
+pub(super) fn remove(root: &DirRef, leftovers: &[RelPath]) -> bool {
+    for path in leftovers {
         let Some((parent, name)) = path.split_last() else { continue };
-        let Ok(dir) = walk::open_path(&tree.place.root, &parent) else { continue };
-        let before = dir.stat_self();
-        let _ = walk::remove_tree(&*dir, &name);
-        if let Ok(stat) = before {
-            let _ = dir.set_attrs_self(&Attrs { mtime: Some(stat.mtime), ..Attrs::default() });
-        }
+        let Ok(dir) = walk::open_path(root, &parent) else { continue };
+        let Ok(before) = dir.stat_self() else { continue };
+        let _ = walk::unprotected(&*dir, || walk::remove_tree(&*dir, &name));
+        let _ = walk::restore(&*dir, &before);
     }
+    !leftovers.is_empty()
 }
 
 fn hash_one(dir: &DirRef, path: RelPath, hasher: &mut FileHasher) -> Option<(RelPath, Leftover)> {

@@ -50,6 +50,7 @@ pub enum Op {
     Link,
     Rename,
     RenameNew,
+    Exchange,
     RemoveFile,
     RemoveDir,
     SetAttrs,
@@ -150,7 +151,7 @@ impl Plan {
     }
 
     /// Restricts the rule added last to operations on `path`, counted from the wrapped directory. For `link` and
-    /// `rename` that is the old name.
+    /// `rename` that is the old name, for `exchange` the first.
     ///
     /// # Panics
     /// If there is no rule yet, or `path` is no relative path.

@@ -111,7 +111,7 @@ impl Dir for FaultDir {
     }
 
     fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
-        self.judge_name(Op::Rename, name)?;
+        self.judge_name(Op::Exchange, name)?;
         self.inner.exchange(name, other)
     }
 

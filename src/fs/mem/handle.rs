@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::MemFs;
 use super::image::{Body, Ino};
-use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat, walk};
+use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
 use crate::path::Name;
 
 pub(super) struct MemDir {
@@ -144,7 +144,7 @@ impl Dir for MemDir {
     }
 
     fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
-        walk::exchange_in_steps(self, name, other)
+        Ok(self.fs.disk().exchange(self.ino, name, other)?)
     }
 
     fn remove_file(&self, name: &Name) -> io::Result<()> {

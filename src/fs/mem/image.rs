@@ -227,6 +227,16 @@ impl Disk {
         Ok(())
     }
 
+    pub(super) fn exchange(&mut self, dir: Ino, name: &Name, other: &Name) -> Result<(), Errno> {
+        let (a, b) = (self.lookup(dir, name)?, self.lookup(dir, other)?);
+        self.writable()?;
+        if a != b {
+            let slots = vec![(dir, name.clone(), Some(b)), (dir, other.clone(), Some(a))];
+            self.apply(NameOp { slots, targets: vec![a, b], brings_in: false, moves_dir: false });
+        }
+        Ok(())
+    }
+
     /// Whether `dir` is `top` or somewhere below it.
     fn is_below(&self, dir: Ino, top: Ino) -> bool {
         let mut open = vec![top];

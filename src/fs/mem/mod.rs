@@ -12,7 +12,7 @@
 //! * **Durable** are a file's bytes and attributes at its last `sync`, a directory's names and attributes at its
 //!   last `sync`, and everything at the last `sync_fs`. Syncing a file does not make its name durable. A rename
 //!   between two directories is durable when either of them is synced.
-//! * **Names.** Each operation on names since then (create, link, rename, remove) happened wholly or not at all;
+//! * **Names.** Each operation on names since then (create, link, rename, exchange, remove) happened wholly or not at all;
 //!   which ones did is drawn from the seed. An operation can only have happened if those it builds on have:
 //!   earlier ones on the same name, on the same inode, inside a directory that it moves or removes, or (if it
 //!   brings in what stood elsewhere) on the directory it acts in; and moves of directories happen in order. So no file is lost that was only moved,

@@ -152,6 +152,15 @@ fn overwritten_bytes_are_old_or_new_by_block_and_never_others() {
 }
 
 #[test]
+fn exchange_happens_whole_or_not_at_all() {
+    let fs = synced(&[("a", b"file"), ("d/f", b"below")]);
+    fs.root().exchange(&name("a"), &name("d")).unwrap();
+    assert_eq!(outcomes(&fs, paths), set(&["a d d/f", "a a/f d"]));
+    fs.root().sync().unwrap();
+    assert_eq!(outcomes(&fs, paths), set(&["a a/f d"]));
+}
+
+#[test]
 fn attributes_survive_whole_or_not_at_all() {
     let fs = synced(&[("f", b"x")]);
     for (mode, secs) in [(0o600, 1), (0o700, 2)] {

@@ -26,6 +26,7 @@ facts! {
     rename_replaces_at_once
     rename_refuses_what_would_mix_kinds
     rename_new_refuses_a_name_that_is_there
+    exchange_swaps_names_of_any_kinds
     removal_tells_files_from_directories
     removed_directory_takes_no_new_names
     attributes_are_set_and_the_rest_stays
@@ -225,6 +226,23 @@ fn rename_new_refuses_a_name_that_is_there(world: &World) {
     assert_eq!(read(&dir, "moved"), b"bytes");
     root.rename_new(&name("dir"), &**root, &name("renamed")).unwrap();
     assert_eq!(names(root), ["fifo", "renamed", "to-dir", "to-file"]);
+}
+
+fn exchange_swaps_names_of_any_kinds(world: &World) {
+    let root = populate(world);
+    let inode = |at: &str| root.stat(&name(at)).unwrap().ino;
+    root.open_dir(&name("dir")).unwrap().create_file(&name("inside"), 0o600).unwrap();
+    for (a, b) in [("file", "dir"), ("dir", "to-file"), ("fifo", "file"), ("to-dir", "to-file")] {
+        let before = (inode(a), inode(b));
+        root.exchange(&name(a), &name(b)).unwrap();
+        assert_eq!((inode(b), inode(a)), before, "{a} and {b}");
+    }
+    root.exchange(&name("dir"), &name("dir")).unwrap();
+    root.link(&name("to-dir"), &**root, &name("twin")).unwrap();
+    root.exchange(&name("to-dir"), &name("twin")).unwrap();
+    fails(root.exchange(&name("file"), &name("gone")), &[Errno::NOENT]);
+    fails(root.exchange(&name("gone"), &name("file")), &[Errno::NOENT]);
+    assert_eq!(names(root), ["dir", "fifo", "file", "to-dir", "to-file", "twin"]);
 }
 
 fn removal_tells_files_from_directories(world: &World) {

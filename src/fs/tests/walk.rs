@@ -21,6 +21,19 @@ fn deep(root: &DirRef, levels: u32) {
 }
 
 #[test]
+fn exchange_in_steps_swaps_and_leaves_nothing() {
+    for world in [World::os(), World::mem()] {
+        let root = &world.root;
+        root.create_file(&name("f"), 0o600).unwrap();
+        root.create_dir(&name("d"), 0o700).unwrap();
+        let before = (root.stat(&name("f")).unwrap().ino, root.stat(&name("d")).unwrap().ino);
+        walk::exchange_in_steps(&**root, &name("f"), &name("d")).unwrap();
+        assert_eq!((root.stat(&name("d")).unwrap().ino, root.stat(&name("f")).unwrap().ino), before);
+        assert_eq!(root.list().unwrap().len(), 2);
+    }
+}
+
+#[test]
 fn tree_of_2000_levels_is_removed() {
     for world in [World::os(), World::mem()] {
         deep(&world.root, 2000);

@@ -283,7 +283,7 @@ impl Receiver {
     }
 
     fn extra(&mut self, own: EntryId) {
-        if self.options.delete {
+        if self.options.delete && !self.unreadable {
             self.doomed.insert(own);
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct File {
     listed_root: Option<Hash>,
     pub(super) own: Option<EntryId>,
     hold: bool,
+    /// It was to be a clone of a file that turned out to be another.
+    in_vain: bool,
     pub(super) state: State,
 }
 
@@ -74,6 +76,7 @@ impl Receiver {
             listed_root: root,
             own,
             hold: root.is_none(),
+            in_vain: false,
             state: State::Listing(Vec::new()),
         };
         // With a root the change is certain; without one the chunk list must say whether there is one.
@@ -182,7 +185,10 @@ impl Receiver {
                 return Ok(());
             }
         }
-        if let Some(from) = { self.locals.file(&self.own, root.hash) } {
+        if !known.in_vain
+            && let Some(from) = { self.locals.file(&self.own, root.hash) }
+        {
+            self.lists.insert(file, list);
             self.open_files -= 1;
             self.report.bytes_reused += root.len;
             self.release(file, &known);
@@ -263,6 +269,9 @@ impl Receiver {
 
     /// Takes one chunk of a file.
     pub(super) fn data(&mut self, file: FileId, offset: u64, bytes: Bytes) -> Result<(), ProtocolError> {
+        if self.given_up.contains(&file) {
+            return Ok(());
+        }
         self.report.bytes_literal += bytes.len() as u64;
         let known = self.files.get_mut(&file).ok_or_else(|| violation("bytes that were not asked for"))?;
         let (place, close) = (known.place.clone(), known.close);
@@ -324,6 +333,9 @@ impl Receiver {
         meta: WireMeta,
     ) -> Result<(), ProtocolError> {
         let meta = MetaCoder::default().decode(meta).ok_or_else(|| violation("bad metadata"))?;
+        if self.given_up.contains(&file) {
+            return Ok(());
+        }
         let known = self.file_mut(file)?;
         let State::Streaming { next, first, begun } = &mut known.state else {
             return Err(violation("the end of a file that was not streamed"));
@@ -347,6 +359,10 @@ impl Receiver {
 
     /// Takes the news that a file's bytes are not coming.
     pub(super) fn gone(&mut self, file: FileId, why: Gone) -> Result<(), ProtocolError> {
+        self.unreadable |= matches!(why, Gone::Errno(_));
+        if self.given_up.contains(&file) {
+            return Ok(());
+        }
         let known = self.files.remove(&file).ok_or_else(|| violation("a file that is not awaited"))?;
         self.open_files -= 1;
         self.failed_paths += 1;
@@ -392,8 +408,13 @@ impl Receiver {
         }
         let state = State::Listing(Vec::new());
         let listed_root = Some(close.root);
-        self.wanted.describe.push(file.0);
-        self.files.insert(file, File { place, close, listed_root, own: None, hold: false, state });
+        let mut known = File { place, close, listed_root, own: None, hold: false, in_vain: true, state };
+        match self.lists.remove(&file) {
+            // The sender describes a file once.
+            Some(list) => self.assemble(file, &mut known, list),
+            None => self.wanted.describe.push(file.0),
+        }
+        self.files.insert(file, known);
     }
 
     /// Waits for the outcome of an action that makes a whole file.
@@ -401,11 +422,13 @@ impl Receiver {
         let state = State::Closing { list: Vec::new() };
         let (place, listed_root) = (place.clone(), Some(close.root));
         self.open_files += 1;
-        self.files.insert(file, File { place, close, listed_root, own: None, hold: false, state });
+        let new = File { place, close, listed_root, own: None, hold: false, in_vain: false, state };
+        self.files.insert(file, new);
     }
 
     /// A file is made: every action on it was done.
     pub fn closed(&mut self, file: FileId) {
+        self.lists.remove(&file);
         if self.files.remove(&file).is_some() {
             self.open_files -= 1;
         }
@@ -418,6 +441,7 @@ impl Receiver {
 
     /// A file cannot be made at the destination. The rest goes on.
     pub fn failed(&mut self, file: FileId) {
+        self.given_up.insert(file);
         if self.files.remove(&file).is_some() {
             self.open_files -= 1;
         }

@@ -90,16 +90,22 @@ impl Receiver {
             return Ok(());
         }
         self.settled = true;
-        if self.options.delete {
+        if self.options.delete && !self.unreadable {
             self.doom_specials();
         }
-        for Based { mirror, base, place } in std::mem::take(&mut self.bases) {
-            if self.may_move(base, &place) {
+        let mut rebuilt = Vec::new();
+        for based in std::mem::take(&mut self.bases) {
+            let Based { mirror, base, ref place } = based;
+            if self.may_move(base, place) {
                 self.taken_dirs.insert(base);
-                self.move_dir(mirror, base, &place);
+                self.move_dir(mirror, base, place);
             } else {
-                self.rebuild_dir(mirror, base, place);
+                rebuilt.push(based);
             }
+        }
+        // A file may be moved out of a directory only when it is known that this does not move itself.
+        for Based { mirror, base, place } in rebuilt {
+            self.rebuild_dir(mirror, base, place);
         }
         for cloned in std::mem::take(&mut self.clones) {
             self.clone_file(cloned);
@@ -140,6 +146,18 @@ impl Receiver {
         false
     }
 
+    /// Whether this entry stands in a directory that moves as a whole.
+    fn moves_along(&self, entry: EntryId) -> bool {
+        let mut dir = Some(self.own.dir_of(entry));
+        while let Some(at) = dir {
+            if self.taken_dirs.contains(&at) {
+                return true;
+            }
+            dir = (at != DirId::ROOT).then(|| self.own.parent(at));
+        }
+        false
+    }
+
     /// A directory may be renamed if all of it is doomed and known, it goes nowhere else, and its new parent
     /// is in place, so that at no moment it has neither name.
     fn may_move(&self, base: DirId, place: &Place) -> bool {
@@ -165,8 +183,12 @@ impl Receiver {
     }
 
     fn move_dir(&mut self, mirror: DirId, base: DirId, place: &Place) {
-        // It was counted as created when its name was seen.
-        self.report.created -= 1;
+        // It was counted when its name was seen: as updated if something else stands there.
+        let own = self.places.get(place.dir.0 as usize).and_then(|dir| dir.own);
+        match own.and_then(|own| self.own.find(own, &place.name)) {
+            Some(_) => self.report.updated -= 1,
+            None => self.report.created -= 1,
+        }
         self.report.moved += 1;
         let from = self.own.dir_path(base);
         self.renamed(place, from, Kind::Dir);
@@ -271,7 +293,9 @@ impl Receiver {
         let Cloned { file, place, from, close, was } = cloned;
         let snapshot = self.own.clone();
         let doomed = match from {
-            LocalFile::Entry(id) => self.is_doomed(id) && self.taken_files.insert(id),
+            LocalFile::Entry(id) => {
+                self.is_doomed(id) && !self.moves_along(id) && self.taken_files.insert(id)
+            }
             LocalFile::Leftover(_) => false,
         };
         match from {
@@ -356,7 +380,7 @@ impl Receiver {
 
     /// The names to delete, counted and told.
     fn deletions(&mut self) -> Vec<EntryId> {
-        if self.theirs.errors > 0 {
+        if self.unreadable {
             // What could not be read at the source is not known to be gone.
             return Vec::new();
         }

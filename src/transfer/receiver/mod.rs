@@ -243,6 +243,12 @@ pub struct Receiver {
     open_dirs: u64,
     open_files: u64,
     failed_paths: u64,
+    /// Files that could not be made here: what still comes of them is passed over.
+    given_up: HashSet<FileId>,
+    /// The sender could not read something: what seems to be gone may not be.
+    unreadable: bool,
+    /// Chunk lists of files that are being cloned, should that fail.
+    lists: HashMap<FileId, Vec<ChunkRef>>,
     lost: Vec<(RelPath, Gone)>,
     /// Doomed files and directories whose bytes have moved.
     taken_files: HashSet<EntryId>,
@@ -310,6 +316,9 @@ impl Receiver {
             open_dirs: 0,
             open_files: 0,
             failed_paths: 0,
+            given_up: HashSet::new(),
+            unreadable: theirs.errors > 0,
+            lists: HashMap::new(),
             lost: Vec::new(),
             taken_files: HashSet::new(),
             taken_dirs: HashSet::new(),
