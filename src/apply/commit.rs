@@ -78,6 +78,9 @@ impl Stage {
         for (place, first) in &finale.links {
             commit.each(|commit| commit.link(place, first))?;
         }
+        for (place, meta) in std::mem::take(&mut *lock(&self.metas)) {
+            commit.each(|commit| commit.meta(&place, meta))?;
+        }
         for (place, meta, _) in metas.iter().chain(&finale.moved_metas) {
             commit.each(|commit| commit.meta(place, *meta))?;
         }

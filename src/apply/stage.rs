@@ -10,7 +10,7 @@ use crate::chunk::ChunkRef;
 use crate::fs::{DirRef, FileRef, Time};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
-use crate::snapshot::{DirId, EntryId, Profile, Snapshot};
+use crate::snapshot::{DirId, EntryId, Meta, Profile, Snapshot};
 use crate::transfer::locals::LocalFile;
 use crate::transfer::receiver::Place;
 
@@ -53,6 +53,8 @@ pub struct Stage {
     slots: Mutex<Vec<Option<Arc<Slot>>>>,
     pub(super) renames: Mutex<Vec<Rename>>,
     pub(super) made: Mutex<Vec<Made>>,
+    /// Metadata of files whose inode has another name until the commit.
+    pub(super) metas: Mutex<Vec<(Place, Meta)>>,
 }
 
 /// A directory of the mirror.
@@ -94,6 +96,7 @@ impl Stage {
             slots: Mutex::new(vec![Some(Arc::new(slot))]),
             renames: Mutex::default(),
             made: Mutex::default(),
+            metas: Mutex::default(),
         })
     }
 

@@ -258,13 +258,18 @@ impl Worker {
     ) -> Result<bool, ApplyError> {
         let Ok((from_dir, from_name)) = self.handles.local(from) else { return Ok(false) };
         let Ok(stat) = from_dir.stat(&from_name) else { return Ok(false) };
-        let movable = doomed || matches!(from, LocalFile::Leftover(_));
-        if movable && stat.nlink == 1 && stat.size == close.size {
+        // An inode that is used again is not read again: it must be what was scanned.
+        let as_scanned = match from {
+            LocalFile::Entry(id) => self.stage.own.entry(id).meta.mtime == stat.mtime,
+            LocalFile::Leftover(_) => true,
+        };
+        if doomed && as_scanned && stat.nlink == 1 && stat.size == close.size {
             let (dir, name, staged) = self.target(place)?;
             if from_dir.link(&from_name, &*dir, &name).is_ok() {
-                let attrs = attrs(self.stage.profile, &stat, close.meta);
-                dir.set_attrs(&name, &attrs)
-                    .map_err(|error| ApplyError::io(self.stage.path(place), "set metadata")(error))?;
+                if attrs(self.stage.profile, &stat, close.meta) != Attrs::default() {
+                    // The inode still has its old name, which users see.
+                    lock(&self.stage.metas).push((place.clone(), close.meta));
+                }
                 let inode = (stat.dev, stat.ino);
                 let (root, size, mtime) = (close.root, close.size, close.meta.mtime);
                 lock(&self.stage.made).push(Made { inode, root, size, mtime, chunks: Vec::new() });
