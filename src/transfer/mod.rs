@@ -16,6 +16,8 @@ pub mod locals;
 pub mod message;
 pub mod receiver;
 pub mod sender;
+#[cfg(test)]
+mod tests;
 
 pub use receiver::Receiver;
 pub use sender::Sender;
