@@ -113,9 +113,11 @@ impl Stage {
     /// Removes everything this run has staged: nothing was committed.
     pub fn abandon(self: &Arc<Stage>) {
         let mut handles = Handles::new(self.clone());
-        for rename in lock(&self.renames).drain(..) {
-            if let Ok(dir) = handles.mirror(rename.dir) {
-                let _ = remove_tree(&*dir, &rename.temporary);
+        let renames = std::mem::take(&mut *lock(&self.renames));
+        let renames = renames.into_iter().map(|rename| (rename.dir, rename.temporary));
+        for (dir, temporary) in std::mem::take(&mut *lock(&self.begun)).into_iter().chain(renames) {
+            if let Ok(dir) = handles.mirror(dir) {
+                let _ = remove_tree(&*dir, &temporary);
             }
         }
     }

@@ -52,6 +52,8 @@ pub struct Stage {
     counter: AtomicU64,
     slots: Mutex<Vec<Option<Arc<Slot>>>>,
     pub(super) renames: Mutex<Vec<Rename>>,
+    /// Files that were begun beside their places, complete or not.
+    pub(super) begun: Mutex<Vec<(DirId, Name)>>,
     pub(super) made: Mutex<Vec<Made>>,
     /// Metadata of files whose inode has another name until the commit.
     pub(super) metas: Mutex<Vec<(Place, Meta)>>,
@@ -95,6 +97,7 @@ impl Stage {
             counter: AtomicU64::new(0),
             slots: Mutex::new(vec![Some(Arc::new(slot))]),
             renames: Mutex::default(),
+            begun: Mutex::default(),
             made: Mutex::default(),
             metas: Mutex::default(),
         })

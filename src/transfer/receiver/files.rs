@@ -210,13 +210,13 @@ impl Receiver {
         let snapshot = self.own.clone();
         if let Some(was) = known.own.map(|own| snapshot.entry(own))
             && known.listed_root.is_none()
+            && was.root() == Some(root.hash)
+            && matches!(was.node, Node::File { link: None, .. })
         {
-            if was.root() == Some(root.hash) && matches!(was.node, Node::File { link: None, .. }) {
-                self.unchanged(&known.place, was.meta, known.close.meta);
-                self.open_files -= 1;
-                self.release(file, &known);
-                return Ok(());
-            }
+            self.unchanged(&known.place, was.meta, known.close.meta);
+            self.open_files -= 1;
+            self.release(file, &known);
+            return Ok(());
         }
         if known.clonable
             && let Some(from) = { self.locals.file(&self.own, root.hash) }

@@ -9,7 +9,7 @@ use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::limits::NODE_CHILDREN_MAX;
 use crate::snapshot::node::DirTree;
-use crate::snapshot::{DirId, EntryId, Node, Snapshot};
+use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
 use crate::transfer::message::{LISTING_MAX, Message, MetaCoder, WireChild, WireEntry, WireNode};
 
 /// Listed bytes sent unasked behind a listing that was asked for: what a round trip would cost more than.
@@ -37,7 +37,7 @@ impl Sender {
             let mut below = Vec::new();
             for entry in self.snapshot.entries(dir) {
                 let their_entry = theirs.find(their_dir, &entry.name).map(|id| theirs.entry(id));
-                if let (Some(child), Some(their_child)) = (entry.dir(), their_entry.and_then(|e| e.dir())) {
+                if let (Some(child), Some(their_child)) = (entry.dir(), their_entry.and_then(Entry::dir)) {
                     below.push((child, their_child));
                 }
             }
@@ -177,7 +177,7 @@ impl Sender {
                 });
             }
             if deep {
-                stack.extend(self.snapshot.entries(dir).iter().rev().filter_map(|entry| entry.dir()));
+                stack.extend(self.snapshot.entries(dir).iter().rev().filter_map(Entry::dir));
             }
         }
     }

@@ -5,6 +5,8 @@
 mod bed;
 mod campaign;
 mod costs;
+mod golden;
+mod hostile;
 mod pair;
 
 /// How many seeds a campaign runs.
