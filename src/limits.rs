@@ -18,8 +18,11 @@ pub const NODE_CHILDREN_MAX: usize = 256;
 /// Levels of one tree at most: with a fan-out of at least two, 2⁶⁴ chunks stand in 64.
 pub const TREE_LEVELS_MAX: usize = 64;
 
-/// Names in one tree at most.
-pub const ENTRIES_MAX: u64 = 1 << 31;
+/// Names in one tree at most: some 25 GB of memory at each end.
+pub const ENTRIES_MAX: u64 = 1 << 27;
+/// Chunks in the lists of the files that are being made at one time at most: 4 TiB of them, and some 5 GB of
+/// memory.
+pub const CHUNKS_MAX: u64 = 1 << 26;
 /// Bytes in one file at most.
 pub const FILE_BYTES_MAX: u64 = 1 << 60;
 /// Bytes in all files of a tree at most.

@@ -147,8 +147,11 @@ impl Worker {
     fn target(&mut self, place: &Place) -> Result<(DirRef, Name, bool), ApplyError> {
         let dir = self.handles.mirror(place.dir)?;
         let staged = self.stage.slot(place.dir).is_none_or(|slot| !slot.in_place);
-        let name = if staged { place.name.clone() } else { self.stage.temporary_name() };
-        Ok((dir, name, staged))
+        if staged {
+            return Ok((dir, place.name.clone(), true));
+        }
+        let name = self.stage.temporary_name();
+        Ok((dir, name, false))
     }
 
     /// Makes a name with `make`: what an existing directory's mode forbids is allowed until the run ends.

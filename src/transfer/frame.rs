@@ -130,6 +130,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// [`FrameError`], after which the stream is of no more use.
+    #[expect(clippy::should_implement_trait, reason = "fails, and gives more after `None`")]
     pub fn next(&mut self) -> Result<Option<Payload>, FrameError> {
         if !self.greeted {
             let expected = preamble();

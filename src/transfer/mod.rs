@@ -6,7 +6,8 @@
 //!
 //! The receiver leads. It compares the sender's tree with its own from the root down, asks only for what
 //! differs, and resolves chunks from whatever the destination holds before it asks for bytes. The sender
-//! answers, sends ahead what will be asked for where it knows or guesses, and trusts nothing it is sent.
+//! answers, sends ahead what will be asked for where it knows or guesses, and trusts nothing it is sent. What
+//! they say to one another is in [`protocol`].
 //!
 //! [`Job`]: sender::Job
 //! [`Action`]: receiver::Action
@@ -16,6 +17,11 @@ pub mod locals;
 pub mod message;
 pub mod receiver;
 pub mod sender;
+#[cfg(test)]
+mod tests;
+
+#[doc = include_str!("PROTOCOL.md")]
+pub mod protocol {}
 
 pub use receiver::Receiver;
 pub use sender::Sender;

@@ -73,6 +73,14 @@ impl Descent {
                 return Err(violation("an empty node"));
             }
         }
+        let claimed = (self.parts.len() + self.asked.len()) as u64;
+        if claimed > limits::CHUNKS_MAX {
+            return Err(ProtocolError::TooLarge {
+                what: "number of chunks",
+                claimed,
+                max: limits::CHUNKS_MAX,
+            });
+        }
         Ok(wanted)
     }
 

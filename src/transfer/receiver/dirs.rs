@@ -6,25 +6,26 @@
 //! What the sender lists without being asked, in the hope that it will be needed, is ignored where it is not.
 
 use super::finale::{Based, DirPlace};
+use super::listing::{Listed, OwnNodes};
 use super::{Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, kind_of, limits, violation};
 use crate::hash::Hash;
-use crate::path::{Name, STAGING_PREFIX};
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
-use crate::transfer::message::{MetaCoder, WireChild, WireDigests, WireEntry, WireMeta, WireNode};
+use crate::transfer::message::{MetaCoder, WireChild, WireMeta};
 
 /// A directory that the sender has named.
 pub(super) struct Dir {
     mirror: DirId,
-    own: Option<DirId>,
+    pub(super) own: Option<DirId>,
     depth: u32,
-    state: State,
+    pub(super) state: State,
 }
 
-enum State {
+pub(super) enum State {
     /// Its entries are coming; `nodes` parts were asked for and not received. `taken`: its files too.
     Entries {
         listed: Vec<Listed>,
         nodes: u64,
+        own_nodes: Option<Box<OwnNodes>>,
         taken: bool,
         deep: bool,
     },
@@ -40,17 +41,20 @@ enum State {
     Done,
 }
 
-struct Listed {
-    entry: Entry,
-    id: u32,
-    dir: Option<(u32, Option<Digests>)>,
-}
-
 impl Receiver {
     /// Begins to compare the sender's directory `id` with what the destination has at its place.
-    pub(super) fn open_dir(&mut self, id: u32, mirror: DirId, own: Option<DirId>, theirs: Option<Digests>) {
+    ///
+    /// # Errors
+    /// [`ProtocolError::Violation`] if the tree would have more names than were claimed.
+    pub(super) fn open_dir(
+        &mut self,
+        id: u32,
+        mirror: DirId,
+        own: Option<DirId>,
+        theirs: Option<Digests>,
+    ) -> Result<(), ProtocolError> {
         // The root is opened once, before any message.
-        self.open_dir_below(id, mirror, own, theirs, 0, None);
+        self.open_dir_below(id, mirror, own, theirs, 0, (false, false))
     }
 
     fn open_dir_below(
@@ -60,16 +64,15 @@ impl Receiver {
         own: Option<DirId>,
         theirs: Option<Digests>,
         depth: u32,
-        parent: Option<(bool, bool)>,
-    ) {
-        let (taken, deep) = parent.unwrap_or((false, false));
+        (taken, deep): (bool, bool),
+    ) -> Result<(), ProtocolError> {
         let ours = own.and_then(|own| self.own.digests(own));
-        let mut state = State::Entries { listed: Vec::new(), nodes: 0, taken, deep };
+        let mut state = entries_of(taken, deep);
         if let (Some(theirs), Some(ours), Some(own)) = (theirs, ours, own)
             && theirs.content == ours.content
         {
             if theirs.full == ours.full {
-                self.adopt(own, mirror);
+                self.adopt(own, mirror)?;
                 state = State::Done;
             } else {
                 state = metas_of(own, false);
@@ -82,7 +85,7 @@ impl Receiver {
             let place = self.place_of(mirror);
             self.bases.push(Based { mirror, base, place });
             if self.own.digests(base).is_some_and(|digests| digests.full == theirs.full) {
-                self.adopt(base, mirror);
+                self.adopt(base, mirror)?;
                 state = State::Done;
             } else {
                 state = metas_of(base, true);
@@ -94,16 +97,17 @@ impl Receiver {
             if own.is_some() && self.populated {
                 self.wanted.expand.push(id);
             } else if self.populated || self.options.dry_run {
-                state = State::Entries { listed: Vec::new(), nodes: 0, taken: false, deep: true };
+                state = entries_of(false, true);
                 self.wanted.expand_deep.push(id);
             } else {
-                state = State::Entries { listed: Vec::new(), nodes: 0, taken: true, deep: true };
+                state = entries_of(true, true);
                 let take = super::Message::Take { dir: id };
                 self.ready.push_back(super::Output::Message(take));
             }
         }
         self.open_dirs += u64::from(!matches!(state, State::Done));
         self.dirs.insert(id, Dir { mirror, own, depth, state });
+        Ok(())
     }
 
     fn place_of(&self, mirror: DirId) -> Place {
@@ -128,86 +132,8 @@ impl Receiver {
         self.dirs.get_mut(&id).ok_or_else(|| violation("a directory that was not named"))
     }
 
-    /// Takes nodes of a large directory: those the destination has too are its own entries.
-    pub(super) fn nodes(
-        &mut self,
-        id: u32,
-        level: u8,
-        first: u32,
-        digests: &[WireDigests],
-    ) -> Result<(), ProtocolError> {
-        let own_snapshot = self.own.clone();
-        let Some(Dir { own, state: State::Entries { listed, nodes, .. }, .. }) = self.dirs.get_mut(&id)
-        else {
-            return Ok(());
-        };
-        if usize::from(level) >= limits::TREE_LEVELS_MAX || digests.is_empty() {
-            return Err(violation("nodes of no level"));
-        }
-        let own_tree = own.and_then(|own| Some((own, own_snapshot.dir_tree(own)?)));
-        let mut known = std::collections::HashMap::new();
-        if let Some((_, tree)) = &own_tree
-            && let Some(level) = tree.levels.get(usize::from(level))
-        {
-            known.extend(level.iter().enumerate().map(|(at, node)| (node.digests.full, at)));
-        }
-        let mut missing = Vec::new();
-        let mut adopted = Vec::new();
-        for (at, digests) in digests.iter().enumerate() {
-            match known.get(&digests.full) {
-                Some(found) => adopted.push(*found),
-                None => missing.push(first.saturating_add(at as u32)),
-            }
-        }
-        // This message answers one request; the first of a directory answers `Expand`.
-        *nodes = nodes.saturating_sub(1) + missing.len() as u64;
-        if let Some((own, tree)) = &own_tree {
-            let counted: Vec<&Entry> =
-                own_snapshot.entries(*own).iter().filter(|entry| entry.node != Node::Special).collect();
-            for node in adopted {
-                for at in tree.entries_below(usize::from(level), node) {
-                    let entry = counted[at as usize].clone();
-                    listed.push(Listed { entry, id: u32::MAX, dir: None });
-                }
-            }
-        }
-        let done = *nodes == 0;
-        for part in missing.chunks(super::REQUEST_MAX) {
-            let nodes = super::Bounded::new(part.to_vec()).unwrap_or_default();
-            let message = super::Message::ExpandNodes { dir: id, level, nodes };
-            self.ready.push_back(super::Output::Message(message));
-        }
-        if !missing.is_empty() {
-            self.rounds += u64::from(self.open_dirs <= 1 && self.open_files == 0);
-        }
-        if done { self.complete(id) } else { Ok(()) }
-    }
-
-    /// Takes entries of a directory.
-    pub(super) fn listing(
-        &mut self,
-        id: u32,
-        first: u32,
-        more: bool,
-        entries: Vec<WireEntry>,
-    ) -> Result<(), ProtocolError> {
-        let Some(Dir { state: State::Entries { listed, nodes, .. }, .. }) = self.dirs.get_mut(&id) else {
-            return Ok(());
-        };
-        let mut coder = MetaCoder::default();
-        for (at, entry) in entries.into_iter().enumerate() {
-            let id = first.checked_add(at as u32).ok_or_else(|| violation("entry number overflows"))?;
-            listed.push(decode_entry(entry, id, &mut coder)?);
-        }
-        if more {
-            return Ok(());
-        }
-        *nodes = nodes.saturating_sub(1);
-        if *nodes == 0 { self.complete(id) } else { Ok(()) }
-    }
-
     /// All entries of a directory are known.
-    fn complete(&mut self, id: u32) -> Result<(), ProtocolError> {
+    pub(super) fn complete(&mut self, id: u32) -> Result<(), ProtocolError> {
         let dir = self.dir_mut(id)?;
         let (mirror, own, depth) = (dir.mirror, dir.own, dir.depth);
         let State::Entries { mut listed, taken, deep, .. } = std::mem::replace(&mut dir.state, State::Done)
@@ -238,32 +164,28 @@ impl Receiver {
                 }
             }
             let place = Place { dir: mirror, name: entry.name.clone() };
-            if id == u32::MAX {
+            let Some(id) = id else {
                 // The destination's own entry, in a node that is equal.
                 if let Some(own_dir) = entry.dir() {
                     let child = children.next().ok_or_else(|| violation("lost directory"))?;
-                    self.adopt(own_dir, child);
+                    self.adopt(own_dir, child)?;
                 }
                 continue;
-            }
+            };
             match (&entry.node, dir) {
                 (Node::Dir { .. }, Some((dir_id, digests))) => {
                     let child = children.next().ok_or_else(|| violation("lost directory"))?;
                     if self.dirs.contains_key(&dir_id) {
                         return Err(violation("a directory named twice"));
                     }
-                    let own_dir = own_id.and_then(|id| snapshot.entry(id).dir());
-                    self.enter(
-                        place.clone(),
-                        child,
-                        own_dir,
-                        own_id.map(|id| snapshot.entry(id)),
-                        entry.meta,
-                    );
+                    let was = own_id.map(|id| snapshot.entry(id));
+                    let own_dir = was.and_then(Entry::dir);
+                    self.enter(&place, child, own_dir, entry.meta);
                     let based = self.bases.len();
-                    self.open_dir_below(dir_id, child, own_dir, digests, depth + 1, Some((taken, deep)));
+                    self.open_dir_below(dir_id, child, own_dir, digests, depth + 1, (taken, deep))?;
                     // One found under another name is moved or rebuilt when everything was compared.
                     if self.bases.len() == based {
+                        self.note_dir(&place, child, was);
                         self.action(Action::Dir { dir: child, place, own: own_dir });
                     }
                 }
@@ -283,19 +205,24 @@ impl Receiver {
     }
 
     fn extra(&mut self, own: EntryId) {
-        if self.options.delete && !self.unreadable {
+        if self.may_delete() {
             self.doomed.insert(own);
         }
     }
 
     /// A subdirectory of a compared directory: where it is, what is there.
-    fn enter(&mut self, place: Place, child: DirId, own: Option<DirId>, was: Option<&Entry>, meta: Meta) {
-        let was_meta = own.map_or_else(Meta::default, |own| self.own.dir_meta(own));
-        self.set_place(child, DirPlace { place: Some(place.clone()), own, was: was_meta, meta });
+    fn enter(&mut self, place: &Place, child: DirId, own: Option<DirId>, meta: Meta) {
+        let was = own.map_or_else(Meta::default, |own| self.own.dir_meta(own));
+        self.set_place(child, DirPlace { place: Some(place.clone()), own, was, meta });
+    }
+
+    /// Counts and tells a directory that is new, or has other metadata. `was`: what is there.
+    pub(super) fn note_dir(&mut self, place: &Place, dir: DirId, was: Option<&Entry>) {
+        let DirPlace { own, was: was_meta, meta, .. } = self.places[dir.0 as usize];
         if own.is_none() {
-            self.note(&place, Kind::Dir, None, meta, was);
+            self.note(place, Kind::Dir, None, meta, was);
         } else {
-            self.note_meta(&place, Kind::Dir, was_meta, meta);
+            self.note_meta(place, Kind::Dir, was_meta, meta);
         }
     }
 
@@ -335,54 +262,60 @@ impl Receiver {
         }
     }
 
-    fn linked(&mut self, place: Place, entry: &Entry, own: Option<EntryId>) {
+    /// A further name of a hard-linked file: made when the first is in place.
+    pub(super) fn linked(&mut self, place: Place, entry: &Entry, own: Option<EntryId>) {
         let snapshot = self.own.clone();
         let was = own.map(|own| snapshot.entry(own));
-        let same = |was: &&Entry| match (&was.node, &entry.node) {
-            (Node::File { link: a, root: Some(r), .. }, Node::File { link: b, root: Some(s), .. }) => {
-                a == b && r == s
-            }
-            _ => false,
+        let Some(Entry { node: Node::File { link: ours, root: our_root, .. }, .. }) = was else {
+            return self.note(&place, Kind::Link, entry.size(), entry.meta, was);
         };
-        if !was.as_ref().is_some_and(same) {
+        let Node::File { link, root, .. } = &entry.node else { return };
+        if ours == link && root.is_none() && our_root.is_some() && !self.finished {
+            self.unknown_links.push((place, own));
+        } else if ours != link || our_root != root {
             self.note(&place, Kind::Link, entry.size(), entry.meta, was);
         }
     }
 
     /// Makes a directory of the mirror, all the way down, what the destination's directory `own` is.
-    pub(super) fn adopt(&mut self, own: DirId, mirror: DirId) {
+    pub(super) fn adopt(&mut self, own: DirId, mirror: DirId) -> Result<(), ProtocolError> {
         let snapshot = self.own.clone();
         let mut stack = vec![(own, mirror)];
         while let Some((own, mirror)) = stack.pop() {
             let entries: Vec<Entry> =
                 snapshot.entries(own).iter().filter(|entry| entry.node != Node::Special).cloned().collect();
             let own_dirs: Vec<DirId> = entries.iter().filter_map(Entry::dir).collect();
-            // Entries of a snapshot have no duplicates, and a directory is adopted once.
-            let children = self.mirror().fill(mirror, entries).unwrap_or_default();
+            self.name(entries.len())?;
+            let children = self.mirror().fill(mirror, entries).map_err(build_error)?;
             stack.extend(own_dirs.into_iter().zip(children));
         }
+        Ok(())
     }
 
     /// Takes metadata of a directory whose names and contents the destination has.
     pub(super) fn metas(
         &mut self,
         id: u32,
-        _first: u32,
         more: bool,
         wire: &[WireMeta],
         wire_children: &[WireChild],
     ) -> Result<(), ProtocolError> {
+        let claimed = self.theirs.entries;
         let Some(dir) = self.dirs.get_mut(&id) else { return Ok(()) };
         let (mirror, depth) = (dir.mirror, dir.depth);
         let State::Metas { base, metas, children, last, moved } = &mut dir.state else { return Ok(()) };
+        let entries_max = self.own.entries(*base).len();
+        if metas.len() + wire.len() > entries_max || children.len() + wire_children.len() > entries_max {
+            return Err(violation("metadata of another directory"));
+        }
         let mut coder = MetaCoder::default();
         for meta in wire {
             metas.push(coder.decode(*meta).ok_or_else(|| violation("bad metadata"))?);
         }
         for child in wire_children {
             *last = last.wrapping_add(child.dir);
-            let id = u32::try_from(*last).map_err(|_| violation("bad directory number"))?;
-            children.push((id, child.full));
+            let id = u32::try_from(*last).ok().filter(|id| u64::from(*id) <= claimed);
+            children.push((id.ok_or_else(|| violation("a directory number beyond the tree"))?, child.full));
         }
         if more {
             // The numbers of a part start from zero again.
@@ -404,6 +337,7 @@ impl Receiver {
         for (entry, meta) in entries.iter_mut().zip(&metas) {
             entry.meta = *meta;
         }
+        self.name(entries.len())?;
         let filled = self.mirror().fill(mirror, entries.clone()).map_err(build_error)?;
         if filled.len() != children.len() {
             return Err(violation("metadata of another directory"));
@@ -431,14 +365,15 @@ impl Receiver {
                 let based = DirPlace { place: Some(place), own: None, was, meta: entry.meta };
                 self.set_place(child, based);
             } else {
-                self.enter(place.clone(), child, own_dir, None, entry.meta);
+                self.enter(&place, child, own_dir, entry.meta);
+                self.note_dir(&place, child, None);
                 self.action(Action::Dir { dir: child, place, own: own_dir });
             }
             let ours = snapshot.digests(own_child).map(|digests| digests.full);
             let mut state = metas_of(own_child, moved);
             match full {
                 Some(full) if Some(full) == ours => {
-                    self.adopt(own_child, child);
+                    self.adopt(own_child, child)?;
                     state = State::Done;
                 }
                 Some(_) => to_refresh.push(child_id),
@@ -459,48 +394,14 @@ impl Receiver {
     }
 }
 
+fn entries_of(taken: bool, deep: bool) -> State {
+    State::Entries { listed: Vec::new(), nodes: 0, own_nodes: None, taken, deep }
+}
+
 fn metas_of(base: DirId, moved: bool) -> State {
     State::Metas { base, metas: Vec::new(), children: Vec::new(), last: 0, moved }
 }
 
 fn build_error(error: BuildError) -> ProtocolError {
     violation(error.to_string())
-}
-
-fn decode_entry(wire: WireEntry, id: u32, coder: &mut MetaCoder) -> Result<Listed, ProtocolError> {
-    let WireEntry { name, meta, node } = wire;
-    let meta = coder.decode(meta).ok_or_else(|| violation("bad metadata"))?;
-    check_name(&name)?;
-    let mut dir = None;
-    let node = match node {
-        WireNode::File { size, root } => Node::File { size: check_size(size)?, root, link: None },
-        WireNode::Link { size, root, first } => {
-            Node::File { size: check_size(size)?, root, link: Some(Box::new(first)) }
-        }
-        WireNode::Dir { dir: id, digests } => {
-            dir = Some((id, digests.map(Digests::from)));
-            Node::Dir { dir: DirId::ROOT }
-        }
-        WireNode::Symlink { target } => {
-            if target.is_empty() || target.contains(&0) {
-                return Err(violation("a symbolic link to nothing"));
-            }
-            Node::Symlink { target: target.into_vec().into() }
-        }
-    };
-    Ok(Listed { entry: Entry { name, meta, node }, id, dir })
-}
-
-fn check_name(name: &Name) -> Result<(), ProtocolError> {
-    if name.as_bytes().starts_with(STAGING_PREFIX) {
-        return Err(violation(format!("the reserved name {name}")));
-    }
-    Ok(())
-}
-
-fn check_size(size: u64) -> Result<u64, ProtocolError> {
-    if size > limits::FILE_BYTES_MAX {
-        return Err(ProtocolError::TooLarge { what: "file", claimed: size, max: limits::FILE_BYTES_MAX });
-    }
-    Ok(size)
 }

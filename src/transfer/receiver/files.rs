@@ -11,7 +11,8 @@ use bytes::Bytes;
 use super::descent::Descent;
 use super::finale::Cloned;
 use super::{
-    Action, Close, FileId, Hash, Kind, Meta, Place, ProtocolError, Receiver, Unverified, limits, violation,
+    Action, Close, FileId, Hash, Kind, Meta, Output, Place, ProtocolError, Receiver, Unverified, limits,
+    violation,
 };
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
@@ -28,8 +29,10 @@ pub(super) struct File {
     listed_root: Option<Hash>,
     pub(super) own: Option<EntryId>,
     hold: bool,
-    /// It was to be a clone of a file that turned out to be another.
-    in_vain: bool,
+    /// Whether a file with its root may be cloned: not again, if that turned out to be another.
+    clonable: bool,
+    /// Where each chunk starts, once a copy has failed.
+    starts: Option<Vec<u64>>,
     pub(super) state: State,
 }
 
@@ -42,8 +45,19 @@ pub(super) enum State {
     Assembling { missing: HashMap<u64, ChunkRef>, list: Vec<ChunkRef>, begun: bool },
     /// All its bytes are coming in order; the first chunk waits here, because it may be all.
     Streaming { next: u64, first: Option<Bytes>, begun: bool },
-    /// Every action was given; its outcome is coming.
+    /// Every action was given; its outcome is coming. The list is empty if it is not known.
     Closing { list: Vec<ChunkRef> },
+}
+
+impl State {
+    fn listed_chunks(&self) -> u64 {
+        match self {
+            State::Listing(list) | State::Assembling { list, .. } | State::Closing { list } => {
+                list.len() as u64
+            }
+            State::Descending(_) | State::Streaming { .. } => 0,
+        }
+    }
 }
 
 impl Receiver {
@@ -56,6 +70,14 @@ impl Receiver {
         own: Option<EntryId>,
         taken: bool,
     ) -> Result<(), ProtocolError> {
+        if self.files.contains_key(&file) || self.given_up.contains(&file) {
+            return Err(violation("a file named twice"));
+        }
+        self.named_bytes += size;
+        if self.named_bytes > limits::TREE_BYTES_MAX {
+            let (claimed, max) = (self.named_bytes, limits::TREE_BYTES_MAX);
+            return Err(ProtocolError::TooLarge { what: "amount of bytes", claimed, max });
+        }
         let snapshot = self.own.clone();
         let was = own.map(|own| snapshot.entry(own));
         let own_root = was.and_then(|was| match was.node {
@@ -76,35 +98,38 @@ impl Receiver {
             listed_root: root,
             own,
             hold: root.is_none(),
-            in_vain: false,
+            clonable: true,
+            starts: None,
             state: State::Listing(Vec::new()),
         };
         // With a root the change is certain; without one the chunk list must say whether there is one.
         let certain = root.is_some() || own_file.is_none();
+        let single = root.filter(|_| size <= u64::from(self.own.params().sizes().min));
+        let single = single.map(|root| ChunkRef { hash: root, len: size as u32 });
         if let Some(root) = root
             && let Some(from) = { self.locals.file(&self.own, root) }
         {
-            self.report.bytes_reused += size;
-            self.clone_file(Cloned { file, place: new.place, from, close, was: own });
-            return Ok(());
+            self.reused(size);
+            let list = single.into_iter().collect();
+            return self.clone_file(Cloned { file, place: new.place, from, close, was: own, list });
         }
         if certain && root.is_some() {
             self.note(&new.place, Kind::File, Some(size), meta, was);
         }
-        if self.options.dry_run && certain && !(self.populated && root.is_some()) {
+        if self.options.dry_run && certain && !self.populated {
             if root.is_none() {
                 self.note(&new.place, Kind::File, Some(size), meta, was);
             }
             self.report.bytes_literal += size;
             return Ok(());
         }
-        let single = size <= u64::from(self.own.params().sizes().min);
         if taken {
-            self.note(&new.place, Kind::File, Some(size), meta, was);
+            if root.is_none() {
+                self.note(&new.place, Kind::File, Some(size), meta, was);
+            }
             new.state = State::Streaming { next: 0, first: None, begun: false };
-        } else if let Some(root) = root.filter(|_| single) {
+        } else if let Some(chunk) = single {
             self.waiting();
-            let chunk = ChunkRef { hash: root, len: size as u32 };
             self.assemble(file, &mut new, vec![chunk]);
             if self.options.dry_run {
                 return Ok(());
@@ -116,20 +141,31 @@ impl Receiver {
             wanted.push(file.0);
         }
         self.open_files += 1;
-        if self.files.insert(file, new).is_some() {
-            return Err(violation("a file named twice"));
-        }
+        self.put(file, new);
         Ok(())
+    }
+
+    /// Remembers a file that is being made; tells whether its number was free.
+    fn put(&mut self, file: FileId, new: File) -> bool {
+        self.listed_chunks += new.state.listed_chunks();
+        self.files.insert(file, new).is_none()
+    }
+
+    fn take(&mut self, file: FileId) -> Option<File> {
+        let known = self.files.remove(&file)?;
+        self.listed_chunks -= known.state.listed_chunks();
+        Some(known)
+    }
+
+    /// Counts bytes that need not come.
+    pub(super) fn reused(&mut self, bytes: u64) {
+        self.report.bytes_reused = self.report.bytes_reused.saturating_add(bytes);
     }
 
     fn unchanged(&mut self, place: &Place, from: Meta, meta: Meta) {
         if self.note_meta(place, Kind::File, from, meta) {
             self.action(Action::Meta { place: place.clone(), meta, from });
         }
-    }
-
-    fn file_mut(&mut self, file: FileId) -> Result<&mut File, ProtocolError> {
-        self.files.get_mut(&file).ok_or_else(|| violation("a file that is not awaited"))
     }
 
     /// Takes a part of a file's chunk list.
@@ -140,33 +176,37 @@ impl Receiver {
         more: bool,
         chunks: impl Iterator<Item = ChunkRef>,
     ) -> Result<(), ProtocolError> {
-        // A list sent ahead of the request that it answers, or once more: not needed.
+        // A list that nobody waits for any more.
         let Some(known) = self.files.get_mut(&file) else { return Ok(()) };
         let State::Listing(list) = &mut known.state else { return Ok(()) };
         if first != list.len() as u64 {
             return Err(violation("a chunk list out of order"));
         }
+        let before = list.len();
         list.extend(chunks);
-        let max = limits::FILE_BYTES_MAX / 1024;
+        // Every chunk but the last is at least so long.
+        let max = known.close.size / u64::from(self.own.params().sizes().min) + 1;
         if list.len() as u64 > max {
             return Err(ProtocolError::TooLarge { what: "chunk list", claimed: list.len() as u64, max });
+        }
+        self.listed_chunks += (list.len() - before) as u64;
+        if self.listed_chunks > limits::CHUNKS_MAX {
+            let (claimed, max) = (self.listed_chunks, limits::CHUNKS_MAX);
+            return Err(ProtocolError::TooLarge { what: "number of chunks", claimed, max });
         }
         if more {
             return Ok(());
         }
         let list = std::mem::take(list);
+        self.listed_chunks -= list.len() as u64;
         self.listed(file, list)
     }
 
     /// All chunks of a file are known.
     pub(super) fn listed(&mut self, file: FileId, list: Vec<ChunkRef>) -> Result<(), ProtocolError> {
-        let Some(mut known) = self.files.remove(&file) else { return Ok(()) };
+        let Some(mut known) = self.take(file) else { return Ok(()) };
         let tree = FileTree::from_chunks(list).map_err(|error| violation(error.to_string()))?;
         let (root, list) = (tree.root(), tree.chunks().to_vec());
-        if root.len > limits::FILE_BYTES_MAX {
-            let (claimed, max) = (root.len, limits::FILE_BYTES_MAX);
-            return Err(ProtocolError::TooLarge { what: "file", claimed, max });
-        }
         if known.listed_root.is_some_and(|listed| listed != root.hash) || root.len != known.close.size {
             return Err(ProtocolError::HashMismatch { path: self.path(&known.place) });
         }
@@ -177,24 +217,22 @@ impl Receiver {
         let snapshot = self.own.clone();
         if let Some(was) = known.own.map(|own| snapshot.entry(own))
             && known.listed_root.is_none()
+            && was.root() == Some(root.hash)
+            && matches!(was.node, Node::File { link: None, .. })
         {
-            if was.root() == Some(root.hash) && matches!(was.node, Node::File { link: None, .. }) {
-                self.unchanged(&known.place, was.meta, known.close.meta);
-                self.open_files -= 1;
-                self.release(file, &known);
-                return Ok(());
-            }
+            self.unchanged(&known.place, was.meta, known.close.meta);
+            self.open_files -= 1;
+            self.release(file, &known);
+            return Ok(());
         }
-        if !known.in_vain
+        if known.clonable
             && let Some(from) = { self.locals.file(&self.own, root.hash) }
         {
-            self.lists.insert(file, list);
             self.open_files -= 1;
-            self.report.bytes_reused += root.len;
+            self.reused(root.len);
             self.release(file, &known);
             let File { place, close, own, .. } = known;
-            self.clone_file(Cloned { file, place, from, close, was: own });
-            return Ok(());
+            return self.clone_file(Cloned { file, place, from, close, was: own, list });
         }
         if known.listed_root.is_none() {
             let was = known.own.map(|own| snapshot.entry(own));
@@ -204,7 +242,7 @@ impl Receiver {
         if self.options.dry_run {
             self.open_files -= 1;
         } else {
-            self.files.insert(file, known);
+            self.put(file, known);
         }
         Ok(())
     }
@@ -219,19 +257,15 @@ impl Receiver {
     fn assemble(&mut self, file: FileId, known: &mut File, list: Vec<ChunkRef>) {
         let mut copies = Vec::new();
         let mut missing = HashMap::new();
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        let (mut offset, mut run_end) = (0, 0);
+        let mut wanted = Vec::new();
+        let mut offset = 0;
         for (at, chunk) in (0_u64..).zip(&list) {
             if let Some(from) = { self.locals.chunk(&self.own, chunk.hash) } {
-                self.report.bytes_reused += u64::from(chunk.len);
+                self.reused(u64::from(chunk.len));
                 copies.push(Action::Copy { file, offset, chunk: *chunk, from });
             } else {
                 missing.insert(offset, *chunk);
-                match runs.last_mut() {
-                    Some((_, len)) if run_end == at => *len += 1,
-                    _ => runs.push((at - run_end, 1)),
-                }
-                run_end = at + 1;
+                wanted.push(at);
             }
             offset += u64::from(chunk.len);
         }
@@ -254,25 +288,40 @@ impl Receiver {
             known.state = State::Closing { list };
             return;
         }
-        // The gap of the first run of a later message counts from the start of the list.
-        let mut at = 0;
-        for part in runs.chunks(REQUEST_MAX) {
-            let mut part = part.to_vec();
-            let end: u64 = part.iter().map(|(gap, len)| gap + len).sum();
-            part[0].0 += at;
-            at += end;
-            let runs = Bounded::new(part).unwrap_or_default();
-            self.ready.push_back(super::Output::Message(Message::Need { file: file.0, runs }));
-        }
+        self.need(file, wanted);
         known.state = State::Assembling { missing, list, begun };
+    }
+
+    /// Asks for chunks by their positions, ascending.
+    pub(super) fn need(&mut self, file: FileId, positions: Vec<u64>) {
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        let mut end = 0;
+        for at in positions {
+            if runs.len() == REQUEST_MAX && at != end {
+                self.need_runs(file, &mut runs);
+                // The first gap of each message counts from the start of the list.
+                end = 0;
+            }
+            match runs.last_mut() {
+                Some((_, len)) if at == end => *len += 1,
+                _ => runs.push((at - end, 1)),
+            }
+            end = at + 1;
+        }
+        self.need_runs(file, &mut runs);
+    }
+
+    fn need_runs(&mut self, file: FileId, runs: &mut Vec<(u64, u64)>) {
+        let runs = Bounded::new(std::mem::take(runs)).unwrap_or_default();
+        self.ready.push_back(Output::Message(Message::Need { file: file.0, runs }));
     }
 
     /// Takes one chunk of a file.
     pub(super) fn data(&mut self, file: FileId, offset: u64, bytes: Bytes) -> Result<(), ProtocolError> {
+        self.report.bytes_literal = self.report.bytes_literal.saturating_add(bytes.len() as u64);
         if self.given_up.contains(&file) {
             return Ok(());
         }
-        self.report.bytes_literal += bytes.len() as u64;
         let known = self.files.get_mut(&file).ok_or_else(|| violation("bytes that were not asked for"))?;
         let (place, close) = (known.place.clone(), known.close);
         match &mut known.state {
@@ -336,18 +385,24 @@ impl Receiver {
         if self.given_up.contains(&file) {
             return Ok(());
         }
-        let known = self.file_mut(file)?;
+        let known = self.files.get_mut(&file).ok_or_else(|| violation("the end of a file not asked for"))?;
         let State::Streaming { next, first, begun } = &mut known.state else {
             return Err(violation("the end of a file that was not streamed"));
         };
         if size != *next {
             return Err(violation("a length that is not the sum of the chunks"));
         }
+        let listed = (known.listed_root, known.close.size, known.close.meta);
+        let changed = listed != (Some(root), size, meta);
         known.close = Close { root, size, meta };
         let (place, close) = (known.place.clone(), known.close);
         let (first, begun) = (first.take(), *begun);
         known.state = State::Closing { list: Vec::new() };
         self.learned.push((place.clone(), close));
+        if changed {
+            // The sender tells its root again when it knows that this is how the file ends.
+            self.root = None;
+        }
         if begun {
             self.action(Action::Finish { file, close });
         } else {
@@ -359,13 +414,11 @@ impl Receiver {
 
     /// Takes the news that a file's bytes are not coming.
     pub(super) fn gone(&mut self, file: FileId, why: Gone) -> Result<(), ProtocolError> {
-        self.unreadable |= matches!(why, Gone::Errno(_));
         if self.given_up.contains(&file) {
             return Ok(());
         }
-        let known = self.files.remove(&file).ok_or_else(|| violation("a file that is not awaited"))?;
-        self.open_files -= 1;
-        self.failed_paths += 1;
+        let known = self.give_up(file).ok_or_else(|| violation("a file that is not awaited"))?;
+        self.unreadable |= matches!(why, Gone::Errno(_));
         if let State::Assembling { begun: true, .. } | State::Streaming { begun: true, .. } = known.state {
             self.action(Action::Discard { file });
         }
@@ -378,58 +431,85 @@ impl Receiver {
         std::mem::take(&mut self.lost)
     }
 
+    /// A file fails. What still arrives of it is ignored.
+    fn give_up(&mut self, file: FileId) -> Option<File> {
+        let known = self.take(file)?;
+        self.given_up.insert(file);
+        self.wanted.need.remove(&file);
+        self.open_files -= 1;
+        self.failed_paths += 1;
+        Some(known)
+    }
+
     /// A [`Action::Copy`] found other bytes than the index promised: they are asked for.
     pub fn copy_failed(&mut self, file: FileId, offset: u64, chunk: ChunkRef) {
         let Some(known) = self.files.get_mut(&file) else { return };
-        let (list, missing) = match &mut known.state {
-            State::Assembling { list, missing, .. } => (std::mem::take(list), std::mem::take(missing)),
-            State::Closing { list } => (std::mem::take(list), HashMap::new()),
-            State::Listing(_) | State::Descending(_) | State::Streaming { .. } => return,
-        };
-        let at = list
-            .iter()
-            .scan(0, |sum: &mut u64, chunk| Some(std::mem::replace(sum, *sum + u64::from(chunk.len))))
-            .position(|start| start == offset);
-        let mut missing = missing;
+        if let State::Closing { list } = &mut known.state {
+            let (list, missing) = (std::mem::take(list), HashMap::new());
+            known.state = State::Assembling { missing, list, begun: true };
+        }
+        let State::Assembling { list, missing, .. } = &mut known.state else { return };
+        let starts = known.starts.get_or_insert_with(|| {
+            let start = |end: &mut u64, chunk: &ChunkRef| {
+                let next = *end + u64::from(chunk.len);
+                Some(std::mem::replace(end, next))
+            };
+            list.iter().scan(0, start).collect()
+        });
+        let Ok(at) = starts.binary_search(&offset) else { return };
         missing.insert(offset, chunk);
-        known.state = State::Assembling { missing, list, begun: true };
-        self.report.bytes_reused -= u64::from(chunk.len);
-        let runs = Bounded::new(vec![(at.unwrap_or(0) as u64, 1)]).unwrap_or_default();
-        self.ready.push_back(super::Output::Message(Message::Need { file: file.0, runs }));
+        self.report.bytes_reused = self.report.bytes_reused.saturating_sub(u64::from(chunk.len));
+        // Asked for with others: where one copy fails, many do.
+        self.wanted.need.entry(file).or_default().push(at as u64);
     }
 
-    /// A [`Action::Clone`] found another file than the index promised, or could not read it: the file's
-    /// chunks are asked for.
+    /// A [`Action::Clone`] found another file than the index promised, or could not read it: the file is
+    /// made from its chunks.
     pub fn clone_failed(&mut self, file: FileId, place: Place, close: Close) {
-        self.report.bytes_reused -= close.size;
+        self.report.bytes_reused = self.report.bytes_reused.saturating_sub(close.size);
         if file.0 >= self.synthetic {
             // The sender never numbered it: the next run, with a fresh index, will find out.
+            self.lost.push((self.path(&place), Gone::Changed));
             return self.failed(file);
         }
-        let state = State::Listing(Vec::new());
-        let listed_root = Some(close.root);
-        let mut known = File { place, close, listed_root, own: None, hold: false, in_vain: true, state };
-        match self.lists.remove(&file) {
-            // The sender describes a file once.
-            Some(list) => self.assemble(file, &mut known, list),
-            None => self.wanted.describe.push(file.0),
+        let Some(mut known) = self.take(file) else { return };
+        let State::Closing { list } = std::mem::replace(&mut known.state, State::Listing(Vec::new())) else {
+            return;
+        };
+        known.clonable = false;
+        if list.is_empty() {
+            self.wanted.describe.push(file.0);
+        } else {
+            self.assemble(file, &mut known, list);
         }
-        self.files.insert(file, known);
+        self.put(file, known);
     }
 
-    /// Waits for the outcome of an action that makes a whole file.
-    pub(super) fn close_later(&mut self, file: FileId, place: &Place, close: Close) {
-        let state = State::Closing { list: Vec::new() };
-        let (place, listed_root) = (place.clone(), Some(close.root));
+    /// Waits for the outcome of an action that makes a whole file, whose chunks are `list` if they are known.
+    pub(super) fn close_later(
+        &mut self,
+        file: FileId,
+        place: &Place,
+        close: Close,
+        list: Vec<ChunkRef>,
+    ) -> Result<(), ProtocolError> {
         self.open_files += 1;
-        let new = File { place, close, listed_root, own: None, hold: false, in_vain: false, state };
-        self.files.insert(file, new);
+        let new = File {
+            place: place.clone(),
+            close,
+            listed_root: Some(close.root),
+            own: None,
+            hold: false,
+            clonable: true,
+            starts: None,
+            state: State::Closing { list },
+        };
+        if self.put(file, new) { Ok(()) } else { Err(violation("a file named twice")) }
     }
 
     /// A file is made: every action on it was done.
     pub fn closed(&mut self, file: FileId) {
-        self.lists.remove(&file);
-        if self.files.remove(&file).is_some() {
+        if self.take(file).is_some() {
             self.open_files -= 1;
         }
     }
@@ -441,10 +521,6 @@ impl Receiver {
 
     /// A file cannot be made at the destination. The rest goes on.
     pub fn failed(&mut self, file: FileId) {
-        self.given_up.insert(file);
-        if self.files.remove(&file).is_some() {
-            self.open_files -= 1;
-        }
-        self.failed_paths += 1;
+        self.give_up(file);
     }
 }

@@ -6,10 +6,11 @@
 //! one rename. Nothing is moved before the whole tree was compared, because until then no name is known to
 //! be doomed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver};
-use super::{Item, kind_of, mirror_root, violation};
+use super::{kind_of, mirror_root, violation};
+use crate::chunk::ChunkRef;
 use crate::path::RelPath;
 use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
 
@@ -21,6 +22,8 @@ pub(super) struct Cloned {
     pub(super) close: Close,
     /// What the destination has at the place.
     pub(super) was: Option<EntryId>,
+    /// Its chunks, if they are known.
+    pub(super) list: Vec<ChunkRef>,
 }
 
 /// A new directory whose content the destination has under another name.
@@ -90,7 +93,7 @@ impl Receiver {
             return Ok(());
         }
         self.settled = true;
-        if self.options.delete && !self.unreadable {
+        if self.may_delete() {
             self.doom_specials();
         }
         let mut rebuilt = Vec::new();
@@ -105,69 +108,78 @@ impl Receiver {
         }
         // A file may be moved out of a directory only when it is known that this does not move itself.
         for Based { mirror, base, place } in rebuilt {
-            self.rebuild_dir(mirror, base, place);
+            self.rebuild_dir(mirror, base, place)?;
         }
         for cloned in std::mem::take(&mut self.clones) {
-            self.clone_file(cloned);
+            self.clone_file(cloned)?;
         }
         Ok(())
+    }
+
+    /// Whether names that the source lacks may go: what could not be read there is not known to be gone.
+    pub(super) fn may_delete(&self) -> bool {
+        self.options.delete && self.theirs.errors == 0 && !self.unreadable
     }
 
     /// Special entries are no part of any digest, so they may stand in directories that were not compared.
     fn doom_specials(&mut self) {
         let snapshot = self.own.clone();
-        for (at, entry) in snapshot.all_entries().iter().enumerate() {
-            let id = EntryId(at as u32);
-            if entry.node == Node::Special && !self.replaced(id) {
-                self.doomed.insert(id);
-            }
+        let is_special = |id: &EntryId| snapshot.entry(*id).node == Node::Special;
+        let specials: Vec<EntryId> = (0..snapshot.entry_count()).map(EntryId).filter(is_special).collect();
+        if specials.is_empty() {
+            return;
         }
-    }
-
-    /// Whether the source has something else under the name of this entry.
-    fn replaced(&self, own: EntryId) -> bool {
-        let (dir, name) = (self.own.dir_of(own), &self.own.entry(own).name);
-        let place = self.places.iter().position(|place| place.own == Some(dir));
-        place.is_some_and(|at| {
-            let entries = self.mirror.as_ref().map(|mirror| mirror.entries(DirId(at as u32)));
-            entries.is_some_and(|entries| entries.iter().any(|entry| entry.name == *name))
-        })
+        let mirrors = (0..).map(DirId).zip(&self.places);
+        let mirrors: HashMap<DirId, DirId> =
+            mirrors.filter_map(|(dir, place)| Some((place.own?, dir))).collect();
+        // What the source has in its place, or in the place of the topmost directory that was not compared.
+        let in_its_place = |special: EntryId| {
+            let mut at = special;
+            loop {
+                let dir = snapshot.dir_of(at);
+                if let Some(mirror) = mirrors.get(&dir) {
+                    let entries = self.mirror.as_ref()?.entries(*mirror);
+                    let name = &snapshot.entry(at).name;
+                    let found = entries.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+                    return Some((at, &entries[found].node));
+                }
+                at = snapshot.entry_of(dir)?;
+            }
+        };
+        let doomed = |special: &EntryId| match in_its_place(*special) {
+            // Below a directory that is adopted, not replaced by something else.
+            Some((at, Node::Dir { .. })) => at != *special,
+            Some(_) => false,
+            None => true,
+        };
+        let doomed: Vec<EntryId> = specials.into_iter().filter(doomed).collect();
+        self.doomed.extend(doomed);
     }
 
     /// Whether this entry, or a directory it is in, is to be deleted.
     fn is_doomed(&self, entry: EntryId) -> bool {
-        let mut at = Some(entry);
-        while let Some(id) = at {
-            if self.doomed.contains(&id) {
-                return true;
-            }
-            at = self.own.entry_of(self.own.dir_of(id));
-        }
-        false
+        self.above(entry).any(|id| self.doomed.contains(&id))
     }
 
-    /// Whether this entry stands in a directory that moves as a whole.
-    fn moves_along(&self, entry: EntryId) -> bool {
-        let mut dir = Some(self.own.dir_of(entry));
-        while let Some(at) = dir {
-            if self.taken_dirs.contains(&at) {
-                return true;
-            }
-            dir = (at != DirId::ROOT).then(|| self.own.parent(at));
-        }
-        false
+    /// Whether this entry is in a directory that moves as a whole, or is that directory.
+    fn moves_within(&self, entry: EntryId) -> bool {
+        let taken = |id: EntryId| self.own.entry(id).dir().is_some_and(|dir| self.taken_dirs.contains(&dir));
+        !self.taken_dirs.is_empty() && self.above(entry).any(taken)
+    }
+
+    /// An entry, and the directories that it is in.
+    fn above(&self, entry: EntryId) -> impl Iterator<Item = EntryId> {
+        std::iter::successors(Some(entry), |id| self.own.entry_of(self.own.dir_of(*id)))
     }
 
     /// A directory may be renamed if all of it is doomed and known, it goes nowhere else, and its new parent
     /// is in place, so that at no moment it has neither name.
     fn may_move(&self, base: DirId, place: &Place) -> bool {
         let parent_in_place = self.places.get(place.dir.0 as usize).is_some_and(|dir| dir.own.is_some());
-        let doomed = self.own.entry_of(base).is_some_and(|entry| self.is_doomed(entry));
-        if !parent_in_place || !doomed || self.options.filtered {
+        let free = |entry| self.is_doomed(entry) && !self.moves_within(entry);
+        if !parent_in_place || self.options.filtered || !self.own.entry_of(base).is_some_and(free) {
             return false;
         }
-        let mut ancestors =
-            std::iter::successors(Some(base), |dir| (*dir != DirId::ROOT).then(|| self.own.parent(*dir)));
         let mut below = vec![base];
         while let Some(dir) = below.pop() {
             for entry in self.own.entries(dir) {
@@ -179,19 +191,13 @@ impl Receiver {
                 }
             }
         }
-        !ancestors.any(|dir| self.taken_dirs.contains(&dir))
+        true
     }
 
     fn move_dir(&mut self, mirror: DirId, base: DirId, place: &Place) {
-        // It was counted when its name was seen: as updated if something else stands there.
-        let own = self.places.get(place.dir.0 as usize).and_then(|dir| dir.own);
-        match own.and_then(|own| self.own.find(own, &place.name)) {
-            Some(_) => self.report.updated -= 1,
-            None => self.report.created -= 1,
-        }
         self.report.moved += 1;
         let from = self.own.dir_path(base);
-        self.renamed(place, from, Kind::Dir);
+        self.item(|this| this.path(place), Change::Moved { from }, Kind::Dir);
         let mut dirs = vec![(mirror, place.clone())];
         let to = place.clone();
         let from = base;
@@ -204,7 +210,7 @@ impl Receiver {
             let entries = self.mirror().entries(mirror).to_vec();
             for (entry, own) in entries.into_iter().zip(own) {
                 let place = Place { dir: mirror, name: entry.name.clone() };
-                self.report.bytes_reused += entry.size().unwrap_or(0);
+                self.reused(entry.size().unwrap_or(0));
                 if let (Some(child), Some(own_child)) = (entry.dir(), own.dir()) {
                     dirs.push((child, place.clone()));
                     self.ensure_place(child, place, entry.meta);
@@ -217,15 +223,6 @@ impl Receiver {
         self.moves.push(MovedDir { from, to, dirs });
     }
 
-    /// Replaces the item that told of a created name.
-    fn renamed(&mut self, place: &Place, from: RelPath, kind: Kind) {
-        if self.options.itemize {
-            let path = self.path(place);
-            self.items.retain(|item| item.path != path);
-            self.items.push(Item { path, change: Change::Moved { from }, kind });
-        }
-    }
-
     fn ensure_place(&mut self, dir: DirId, place: Place, meta: Meta) {
         let at = dir.0 as usize;
         if self.places.len() <= at {
@@ -236,24 +233,21 @@ impl Receiver {
     }
 
     /// Makes a new directory from the files of another.
-    fn rebuild_dir(&mut self, mirror: DirId, base: DirId, place: Place) {
+    fn rebuild_dir(&mut self, mirror: DirId, base: DirId, place: Place) -> Result<(), ProtocolError> {
         let snapshot = self.own.clone();
         let mut stack = vec![(mirror, base, place)];
-        let mut top = true;
         while let Some((mirror, base, place)) = stack.pop() {
-            let meta = self.places.get(mirror.0 as usize).map_or_else(Meta::default, |place| place.meta);
-            if !std::mem::take(&mut top) {
-                self.note(&place, Kind::Dir, None, meta, None);
-            }
+            self.note_dir(&place, mirror, None);
             self.action(Action::Dir { dir: mirror, place, own: None });
             let entries = self.mirror().entries(mirror).to_vec();
             let own = snapshot.entry_ids(base).map(EntryId);
             let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
             for (entry, own) in entries.into_iter().zip(own) {
                 let place = Place { dir: mirror, name: entry.name.clone() };
-                self.rebuild_entry(&entry, own, place, &mut stack);
+                self.rebuild_entry(&entry, own, place, &mut stack)?;
             }
         }
+        Ok(())
     }
 
     fn rebuild_entry(
@@ -262,7 +256,7 @@ impl Receiver {
         own: EntryId,
         place: Place,
         stack: &mut Vec<(DirId, DirId, Place)>,
-    ) {
+    ) -> Result<(), ProtocolError> {
         match &entry.node {
             Node::Dir { dir } => {
                 let own_dir = self.own.entry(own).dir();
@@ -272,9 +266,9 @@ impl Receiver {
             Node::File { size, root: Some(root), link: None } => {
                 self.synthetic -= 1;
                 let close = Close { root: *root, size: *size, meta: entry.meta };
-                self.report.bytes_reused += size;
-                let from = LocalFile::Entry(own);
-                self.clone_file(Cloned { file: FileId(self.synthetic), place, from, close, was: None });
+                self.reused(*size);
+                let (file, from) = (FileId(self.synthetic), LocalFile::Entry(own));
+                return self.clone_file(Cloned { file, place, from, close, was: None, list: Vec::new() });
             }
             Node::Symlink { target } => {
                 self.note(&place, Kind::Symlink, None, entry.meta, None);
@@ -282,19 +276,20 @@ impl Receiver {
             }
             node => self.note(&place, kind_of(node), entry.size(), entry.meta, None),
         }
+        Ok(())
     }
 
     /// Makes a file from one that is here: at once, or when it is known what is doomed.
-    pub(super) fn clone_file(&mut self, cloned: Cloned) {
+    pub(super) fn clone_file(&mut self, cloned: Cloned) -> Result<(), ProtocolError> {
         if !self.settled {
             self.clones.push(cloned);
-            return;
+            return Ok(());
         }
-        let Cloned { file, place, from, close, was } = cloned;
+        let Cloned { file, place, from, close, was, list } = cloned;
         let snapshot = self.own.clone();
         let doomed = match from {
             LocalFile::Entry(id) => {
-                self.is_doomed(id) && !self.moves_along(id) && self.taken_files.insert(id)
+                self.is_doomed(id) && !self.moves_within(id) && self.taken_files.insert(id)
             }
             LocalFile::Leftover(_) => false,
         };
@@ -310,9 +305,10 @@ impl Receiver {
             }
         }
         if !self.options.dry_run {
-            self.close_later(file, &place, close);
+            self.close_later(file, &place, close, list)?;
             self.action(Action::Clone { file, place, from, doomed, close });
         }
+        Ok(())
     }
 
     /// Everything staged: what is left to do, if the mirror is the sender's tree.
@@ -329,6 +325,12 @@ impl Receiver {
         }
         mirror.resolve_links();
         mirror.refresh();
+        self.finished = true;
+        for (place, own) in std::mem::take(&mut self.unknown_links) {
+            if let Some(id) = mirror.find(place.dir, &place.name) {
+                self.linked(place, mirror.entry(id), own);
+            }
+        }
         let proven = self.failed_paths == 0 && !self.options.dry_run;
         if proven && (self.root.is_none() || mirror_root(&mirror) != self.root) {
             return Err(ProtocolError::RootsDiffer { ours: mirror_root(&mirror), theirs: self.root });
@@ -380,8 +382,7 @@ impl Receiver {
 
     /// The names to delete, counted and told.
     fn deletions(&mut self) -> Vec<EntryId> {
-        if self.unreadable {
-            // What could not be read at the source is not known to be gone.
+        if !self.may_delete() {
             return Vec::new();
         }
         let snapshot = self.own.clone();

@@ -8,17 +8,22 @@
 //! The *mirror* is the sender's tree as this end has come to know it: a snapshot that in the end must have
 //! the sender's root. It holds no name that the sender has not named.
 //!
-//! [`dirs`] compares directories, [`descent`] large files, [`files`] resolves chunks, [`finale`] decides moves
-//! and deletions.
+//! Nothing grows beyond what the sender's [`Tree`] claimed, which is checked against [`limits`] at the start:
+//! no more names are taken than it has entries, no more bytes than a tree may hold, and no longer chunk lists
+//! than the files' lengths allow.
+//!
+//! [`listing`] takes in what directories hold, [`dirs`] compares them, [`descent`] compares large files,
+//! [`files`] resolves chunks, [`finale`] decides moves and deletions.
 
 mod descent;
 mod dirs;
 mod files;
 mod finale;
+mod listing;
 
 pub use finale::{FinalDir, Finale, MovedDir};
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -177,7 +182,7 @@ pub enum Action {
         place: Place,
         /// The file that has the same root.
         from: LocalFile,
-        /// It will be deleted, so its inode may be used.
+        /// It will be deleted, and no other file is made of it, so its inode may be used.
         doomed: bool,
         /// Root, length, metadata.
         close: Close,
@@ -219,12 +224,19 @@ pub struct Receiver {
     /// Whether the destination has anything at all to compare with or copy from.
     populated: bool,
     theirs: Tree,
+    /// Names of the mirror so far, and bytes of its files.
+    named: u64,
+    named_bytes: u64,
+    /// Chunks in the lists of files that are being made.
+    listed_chunks: u64,
     root: Option<Hash>,
     mirror: Option<Builder>,
     /// Root, length and metadata of mirror files that were not known when they were listed.
     learned: Vec<(Place, Close)>,
     dirs: HashMap<u32, dirs::Dir>,
     files: HashMap<FileId, files::File>,
+    /// Files of which more may arrive, and is of no use: they cannot be read there, or not made here.
+    given_up: HashSet<FileId>,
     /// Copies of whole files, which wait until it is known what will be deleted.
     clones: Vec<finale::Cloned>,
     /// Directories found under another name, likewise.
@@ -232,7 +244,10 @@ pub struct Receiver {
     doomed: HashSet<EntryId>,
     /// Mirror directories the destination has at the same path, and whether anything in them changes.
     places: Vec<finale::DirPlace>,
+    /// Hard links whose file's root was not known when they were listed: whether they change is seen last.
+    unknown_links: Vec<(Place, Option<EntryId>)>,
     settled: bool,
+    finished: bool,
     /// The whole tree was equal from the start.
     adopted: bool,
     ready: VecDeque<Output>,
@@ -243,19 +258,16 @@ pub struct Receiver {
     open_dirs: u64,
     open_files: u64,
     failed_paths: u64,
-    /// Files that could not be made here: what still comes of them is passed over.
-    given_up: HashSet<FileId>,
-    /// The sender could not read something: what seems to be gone may not be.
-    unreadable: bool,
-    /// Chunk lists of files that are being cloned, should that fail.
-    lists: HashMap<FileId, Vec<ChunkRef>>,
     lost: Vec<(RelPath, Gone)>,
+    /// Whether a file could not be read at the source: then nothing is deleted.
+    unreadable: bool,
     /// Doomed files and directories whose bytes have moved.
     taken_files: HashSet<EntryId>,
     taken_dirs: HashSet<DirId>,
     moves: Vec<MovedDir>,
     moved_metas: Vec<(Place, Meta, Meta)>,
-    /// Numbers for files that the sender has not numbered, counting down.
+    /// Numbers for files that the sender has not numbered, counting down. The sender's are below
+    /// [`limits::ENTRIES_MAX`].
     synthetic: u32,
 }
 
@@ -269,6 +281,8 @@ struct Wanted {
     describe: Vec<u32>,
     describe_hold: Vec<u32>,
     release: Vec<u32>,
+    /// Chunks, by position, that turned out not to be here.
+    need: BTreeMap<FileId, Vec<u64>>,
 }
 
 impl Receiver {
@@ -297,16 +311,22 @@ impl Receiver {
         let mut receiver = Receiver {
             options,
             populated,
+            named: 0,
+            named_bytes: 0,
+            listed_chunks: 0,
             root: theirs.root,
             mirror: Some(mirror),
             learned: Vec::new(),
             dirs: HashMap::new(),
             files: HashMap::new(),
+            given_up: HashSet::new(),
             clones: Vec::new(),
             bases: Vec::new(),
             doomed: HashSet::new(),
             places: Vec::new(),
+            unknown_links: Vec::new(),
             settled: false,
+            finished: false,
             adopted: false,
             ready: VecDeque::new(),
             wanted: Wanted::default(),
@@ -316,10 +336,8 @@ impl Receiver {
             open_dirs: 0,
             open_files: 0,
             failed_paths: 0,
-            given_up: HashSet::new(),
-            unreadable: theirs.errors > 0,
-            lists: HashMap::new(),
             lost: Vec::new(),
+            unreadable: false,
             taken_files: HashSet::new(),
             taken_dirs: HashSet::new(),
             moves: Vec::new(),
@@ -329,21 +347,20 @@ impl Receiver {
             locals,
             theirs,
         };
-        receiver.start(meta);
+        receiver.start(meta)?;
         receiver.settle()?;
         Ok(receiver)
     }
 
-    fn start(&mut self, meta: Meta) {
+    fn start(&mut self, meta: Meta) -> Result<(), ProtocolError> {
         let own_meta = self.own.meta();
         self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
         if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
-            self.adopt(DirId::ROOT, DirId::ROOT);
             self.adopted = true;
-            return;
+            return self.adopt(DirId::ROOT, DirId::ROOT);
         }
         let theirs = self.theirs.digests.map(Digests::from);
-        self.open_dir(0, DirId::ROOT, Some(DirId::ROOT), theirs);
+        self.open_dir(0, DirId::ROOT, Some(DirId::ROOT), theirs)
     }
 
     /// Takes one message of the sender; `frame` is the buffer that the message's bytes are part of.
@@ -356,8 +373,8 @@ impl Receiver {
             Message::Listing { dir, node: _, first, more, entries } => {
                 self.listing(dir, first, more, entries.into_vec())
             }
-            Message::Metas { dir, first, more, metas, children } => {
-                self.metas(dir, first, more, &metas, &children)
+            Message::Metas { dir, first: _, more, metas, children } => {
+                self.metas(dir, more, &metas, &children)
             }
             Message::Chunks { file, first, more, chunks } => {
                 self.chunks(FileId(file), first, more, chunks.iter().map(|chunk| ChunkRef::from(*chunk)))
@@ -383,6 +400,11 @@ impl Receiver {
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(output) = self.ready.pop_front() {
             return Some(output);
+        }
+        if let Some((file, mut chunks)) = self.wanted.need.pop_first() {
+            chunks.sort_unstable();
+            self.need(file, chunks);
+            return self.ready.pop_front();
         }
         let wanted = &mut self.wanted;
         let (list, message): (_, fn(Bounded<u32, REQUEST_MAX>) -> Message<'static>) =
@@ -430,8 +452,8 @@ impl Receiver {
         &self.theirs
     }
 
-    /// How far the session is, in files and bytes, is the driver's to count; this counts exchanges that
-    /// nothing else overlapped.
+    /// Exchanges that nothing else overlapped. How far the session is, in files and bytes, is the driver's
+    /// to count.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
         self.rounds

@@ -5,16 +5,16 @@
 //! [`Sender::streamed`] and [`Sender::read`]. File bytes never pass through the machine: jobs send them.
 //!
 //! Invariants: a directory is listed, and a file described or streamed, at most once, however often it is
-//! asked for; every message before a listing that names a file comes before that file's bytes; requests
-//! wait in a queue of bounded length.
+//! asked for; no more chunks of a file are sent than it has; a listing that names a file is sent before the
+//! file's bytes. So what waits here is bounded by this end's own tree, whatever the receiver sends.
+//!
+//! [`listing`] writes what directories hold.
+
+mod listing;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::Range;
-use std::sync::Arc;
 
-use super::message::{
-    Abort, CHUNKS_MAX, Gone, LISTING_MAX, Message, MetaCoder, Report, WireChild, WireEntry, WireNode,
-};
+use super::message::{Abort, CHUNKS_MAX, Gone, Message, Report, Runs};
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
@@ -24,14 +24,8 @@ use crate::snapshot::node::DirTree;
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
 use crate::tree::FileTree;
 
-/// Requested elements that may wait at once.
-const QUEUE_MAX: usize = 1 << 18;
-/// Listed bytes sent unasked behind a listing that was asked for: what a round trip would cost more than.
-const SPECULATE_BYTES: usize = 16 << 10;
 /// Longer chunk lists are told by the nodes over them.
 const CHUNKS_DIRECT: usize = 256;
-/// Entries of one message take so many bytes at most.
-const LISTING_BYTES: usize = 256 << 10;
 /// A job that streams small files ends at so many bytes, or files.
 const BATCH_BYTES: u64 = 512 << 10;
 const BATCH_FILES: usize = 256;
@@ -90,6 +84,7 @@ pub struct Outcome {
     pub round_trips: u64,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Request {
     Expand(DirId),
     ExpandDeep(DirId),
@@ -97,6 +92,7 @@ enum Request {
     Refresh(DirId, bool),
     Take(DirId),
     Describe(EntryId, bool),
+    FileNode(EntryId, u8, u32),
 }
 
 /// The source's half of a session.
@@ -107,20 +103,32 @@ pub struct Sender {
     /// Whether roots were learned that the root last told does not cover.
     stale: bool,
     requests: VecDeque<Request>,
+    /// Every request there was: none is served twice.
+    asked: HashSet<Request>,
+    /// Requests for chunks, served before others because they let go of what is held.
+    needs: VecDeque<(EntryId, Runs)>,
+    /// How many of a file's chunks were asked for.
+    needed: HashMap<EntryId, u64>,
     ready: VecDeque<Output>,
     /// Directories of which everything below is to be listed, and streamed if the flag says so.
     walks: Vec<(DirId, bool)>,
+    /// Those that were among them, with the flag.
+    walked: HashMap<DirId, bool>,
     batch: Vec<EntryId>,
     batch_bytes: u64,
     listed: HashSet<DirId>,
     refreshed: HashSet<DirId>,
+    /// Directories below which everything was refreshed.
+    refreshed_deep: HashSet<DirId>,
     described: HashSet<EntryId>,
-    /// Described files.
-    trees: HashMap<EntryId, Arc<FileTree>>,
+    /// The trees of described files.
+    files: HashMap<EntryId, FileTree>,
     held: HashMap<EntryId, u64>,
     held_bytes: u64,
+    /// Jobs given out, but for those of [`Job::Release`], whose outcome was not told yet.
     jobs: usize,
-    tree: Option<(DirId, DirTree)>,
+    /// The nodes over the directories that were sent as nodes.
+    trees: HashMap<DirId, DirTree>,
     outcome: Option<Outcome>,
 }
 
@@ -138,18 +146,23 @@ impl Sender {
             snapshot,
             unknown,
             requests: VecDeque::new(),
+            asked: HashSet::new(),
+            needs: VecDeque::new(),
+            needed: HashMap::new(),
             ready: VecDeque::new(),
             walks: Vec::new(),
+            walked: HashMap::new(),
             batch: Vec::new(),
             batch_bytes: 0,
             listed: HashSet::new(),
             refreshed: HashSet::new(),
+            refreshed_deep: HashSet::new(),
             described: HashSet::new(),
-            trees: HashMap::new(),
+            files: HashMap::new(),
             held: HashMap::new(),
             held_bytes: 0,
             jobs: 0,
-            tree: None,
+            trees: HashMap::new(),
             outcome: None,
         }
     }
@@ -166,67 +179,76 @@ impl Sender {
         self.outcome.as_ref()
     }
 
-    /// Whether nothing is to be done until a message or an outcome of a job arrives.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.requests.is_empty() && self.walks.is_empty() && self.jobs == 0
-    }
-
     /// Takes one message of the receiver.
     ///
     /// # Errors
     /// [`ProtocolError`] if it is none that a receiver may send now, or names what does not exist.
     pub fn handle(&mut self, message: Message<'_>) -> Result<(), ProtocolError> {
+        if self.outcome.is_some() {
+            return Err(violation("a message after the last"));
+        }
         match message {
             Message::Expand { dirs, deep } => {
                 for dir in dirs.iter() {
                     let dir = self.dir(*dir)?;
-                    self.request(if deep { Request::ExpandDeep(dir) } else { Request::Expand(dir) })?;
+                    self.request(if deep { Request::ExpandDeep(dir) } else { Request::Expand(dir) });
                 }
             }
             Message::ExpandNodes { dir, level, nodes } => {
                 let dir = self.dir(dir)?;
+                let known = self.trees.get(&dir).and_then(|tree| tree.levels.get(usize::from(level)));
+                let count = known.map_or(0, Vec::len);
                 for node in nodes.iter() {
-                    self.request(Request::Nodes(dir, level, *node))?;
+                    if *node as usize >= count {
+                        return Err(violation("a node that was not named"));
+                    }
+                    self.request(Request::Nodes(dir, level, *node));
                 }
             }
             Message::Refresh { dirs, deep } => {
                 for dir in dirs.iter() {
                     let dir = self.dir(*dir)?;
-                    self.request(Request::Refresh(dir, deep))?;
+                    self.request(Request::Refresh(dir, deep));
                 }
             }
             Message::Take { dir } => {
                 let dir = self.dir(dir)?;
-                self.request(Request::Take(dir))?;
+                self.request(Request::Take(dir));
             }
             Message::Describe { files, hold } => {
                 for file in files.iter() {
                     let file = self.file(*file)?;
-                    self.request(Request::Describe(file, hold))?;
+                    self.request(Request::Describe(file, hold));
                 }
             }
             Message::DescribeNodes { file, level, nodes } => {
                 let file = self.file(file)?;
-                if self.ready.len() > QUEUE_MAX {
-                    return Err(violation("too many requests at once"));
+                let tree = self.files.get(&file).filter(|tree| (1..=tree.levels()).contains(&level.into()));
+                let tree = tree.ok_or_else(|| violation("nodes of a file that was not described"))?;
+                let known = tree.nodes(level.into()).len();
+                if nodes.iter().any(|node| *node as usize >= known) {
+                    return Err(violation("a node that was not named"));
                 }
                 for node in nodes.iter() {
-                    self.file_node(file, level, *node)?;
+                    self.request(Request::FileNode(file, level, *node));
                 }
             }
             Message::Need { file, runs } => {
                 let file = self.file(file)?;
-                let chunks = self.needed(file, &runs)?;
-                self.jobs += 1;
-                self.ready.push_back(Output::Job(Job::Read { file, chunks }));
+                self.check_need(file, &runs)?;
+                self.needs.push_back((file, runs));
             }
             Message::Release { files } => {
-                let files = files.iter().map(|file| self.file(*file)).collect::<Result<Vec<_>, _>>()?;
-                for file in &files {
-                    self.release(*file);
+                let mut held = Vec::new();
+                for file in files.iter() {
+                    let file = self.file(*file)?;
+                    if self.release(file) {
+                        held.push(file);
+                    }
                 }
-                self.ready.push_back(Output::Job(Job::Release { files }));
+                if !held.is_empty() {
+                    self.ready.push_back(Output::Job(Job::Release { files: held }));
+                }
             }
             Message::Done { root, report, code, round_trips } => {
                 if root.is_some() && root != self.snapshot.root() {
@@ -253,60 +275,78 @@ impl Sender {
         }
     }
 
-    fn request(&mut self, request: Request) -> Result<(), ProtocolError> {
-        if self.requests.len() >= QUEUE_MAX {
-            return Err(violation("too many requests at once"));
+    fn request(&mut self, request: Request) {
+        if self.asked.insert(request) {
+            self.requests.push_back(request);
         }
-        self.requests.push_back(request);
+    }
+
+    /// Whether these runs are chunks of a described file, no more of them in all requests than it has.
+    fn check_need(&mut self, file: EntryId, runs: &[(u64, u64)]) -> Result<(), ProtocolError> {
+        let entry = self.snapshot.entry(file);
+        let known = match self.files.get(&file) {
+            Some(tree) => tree.chunks().len() as u64,
+            // Not described: then it must be one chunk, whose hash is the root.
+            None => u64::from(entry.root().is_some() && u32::try_from(entry.size().unwrap_or(0)).is_ok()),
+        };
+        if known == 0 {
+            return Err(violation("chunks of a file that was not described"));
+        }
+        let (mut end, mut count) = (Some(0_u64), 0_u64);
+        for &(gap, len) in runs {
+            end = end.and_then(|end| end.checked_add(gap)?.checked_add(len)).filter(|end| *end <= known);
+            if end.is_none() || len == 0 {
+                return Err(violation("chunks beyond the end of a file"));
+            }
+            count += len;
+        }
+        let needed = self.needed.entry(file).or_default();
+        *needed += count;
+        if *needed > known {
+            return Err(violation("chunks asked for more than once"));
+        }
         Ok(())
     }
 
-    fn needed(&self, file: EntryId, runs: &[(u64, u64)]) -> Result<Vec<(u64, ChunkRef)>, ProtocolError> {
+    /// The chunks of checked runs, and where each starts.
+    fn read_job(&self, file: EntryId, runs: &[(u64, u64)]) -> Job {
         let entry = self.snapshot.entry(file);
-        let Some(list) = self.trees.get(&file).map(|tree| tree.chunks()) else {
-            // Not described: then it must be one chunk, whose hash is the root.
-            return match (entry.root(), entry.size()) {
-                (Some(hash), Some(size)) if runs == [(0, 1)] && size <= u64::from(u32::MAX) => {
-                    Ok(vec![(0, ChunkRef { hash, len: size as u32 })])
-                }
-                _ => Err(violation("chunks of a file that was not described")),
-            };
-        };
+        let only = entry.root().map(|hash| ChunkRef { hash, len: entry.size().unwrap_or(0) as u32 });
+        let list = self.files.get(&file).map_or(only.as_slice(), |tree| tree.chunks());
         let mut chunks = Vec::new();
-        let (mut at, mut offset) = (0_usize, 0_u64);
+        let mut offset = 0;
+        let mut rest = list.iter();
         for &(gap, len) in runs {
-            let start = usize::try_from(gap).ok().and_then(|gap| at.checked_add(gap));
-            let end = start.zip(usize::try_from(len).ok()).and_then(|(start, len)| start.checked_add(len));
-            let (Some(start), Some(end)) = (start, end.filter(|end| *end <= list.len())) else {
-                return Err(violation("chunks beyond the end of a file"));
-            };
-            offset += list[at..start].iter().map(|chunk| u64::from(chunk.len)).sum::<u64>();
-            for chunk in &list[start..end] {
+            offset += rest.by_ref().take(gap as usize).map(|chunk| u64::from(chunk.len)).sum::<u64>();
+            for chunk in rest.by_ref().take(len as usize) {
                 chunks.push((offset, *chunk));
                 offset += u64::from(chunk.len);
             }
-            at = end;
         }
-        Ok(chunks)
+        Job::Read { file, chunks }
     }
 
-    fn release(&mut self, file: EntryId) {
-        if let Some(bytes) = self.held.remove(&file) {
-            self.held_bytes -= bytes;
-        }
+    /// Forgets that a file's bytes are held; tells whether they were.
+    fn release(&mut self, file: EntryId) -> bool {
         // The list stays: the receiver may still ask, if its own copy of a chunk turns out to be bad.
+        let held = self.held.remove(&file);
+        self.held_bytes -= held.unwrap_or(0);
+        held.is_some()
     }
 
-    /// A [`Job::Describe`] has ended: the file's root, length and chunks, or why not.
+    /// A [`Job::Describe`] has ended: the file's root, length and chunks, or why not. A file that was listed
+    /// with another root has changed since.
     pub fn described(&mut self, file: EntryId, outcome: Result<(Hash, Vec<ChunkRef>), Gone>) {
         self.jobs -= 1;
+        let listed = self.snapshot.entry(file).root();
         match outcome {
+            Ok((root, _)) if listed.is_some_and(|listed| listed != root) => self.gone(file, Gone::Changed),
             Ok((root, chunks)) => {
                 self.learn(file, root);
                 match FileTree::from_chunks(chunks) {
                     Ok(tree) => {
                         self.tell_chunks(file, &tree);
-                        self.trees.insert(file, Arc::new(tree));
+                        self.files.insert(file, tree);
                     }
                     // Only a peer's list can break the rules of one; ours was just made.
                     Err(_) => self.gone(file, Gone::Changed),
@@ -315,6 +355,7 @@ impl Sender {
             }
             Err(why) => self.gone(file, why),
         }
+        self.settle_root();
     }
 
     /// Tells a file's chunks: all of a short list, the nodes over a long one.
@@ -339,18 +380,14 @@ impl Sender {
     }
 
     /// Tells the children of a node of a file's tree.
-    fn file_node(&mut self, file: EntryId, level: u8, node: u32) -> Result<(), ProtocolError> {
-        let tree =
-            self.trees.get(&file).ok_or_else(|| violation("nodes of a file that was not described"))?;
+    fn file_node(&mut self, file: EntryId, level: u8, node: u32) {
+        // The request was checked when it came.
+        let Some(tree) = self.files.get(&file) else { return };
         let (at, index) = (usize::from(level), node as usize);
-        if at == 0 || at > tree.levels() || index >= tree.nodes(at).len() {
-            return Err(violation("a node that was not named"));
-        }
         let first = tree.nodes(at)[index].children.start as u32;
         let children = tree.children(at, index).iter().map(|child| (child.hash, child.len)).collect();
         let children = Bounded::new(children).unwrap_or_default();
         self.message(Message::FileNode { file: file.0, level, node, first, children });
-        Ok(())
     }
 
     /// One file of a [`Job::Stream`] was sent, `last` if it was the job's last: its root and, as it was
@@ -364,8 +401,8 @@ impl Sender {
                 self.stale = true;
             }
             self.learn(file, root);
-            self.settle_root();
         }
+        self.settle_root();
     }
 
     /// A [`Job::Read`] has ended.
@@ -375,6 +412,7 @@ impl Sender {
         if let Err(why) = outcome {
             self.gone(file, why);
         }
+        self.settle_root();
     }
 
     fn gone(&mut self, file: EntryId, why: Gone) {
@@ -391,9 +429,10 @@ impl Sender {
         }
     }
 
-    /// Tells the root once it is known, and again if a file turned out to have changed since the scan.
+    /// Tells the root once it is known, and again if a file turned out to have changed since the scan: when
+    /// no job is under way, so that every `End` before this `Root` is covered by it.
     fn settle_root(&mut self) {
-        if self.unknown > 0 || !self.stale {
+        if self.unknown > 0 || !self.stale || self.jobs > 0 {
             return;
         }
         self.stale = false;
@@ -408,38 +447,15 @@ impl Sender {
         self.ready.push_back(Output::Message(message));
     }
 
-    /// Lists at once what differs from `theirs`, the receiver's tree, known from an earlier session.
-    pub fn assume(&mut self, theirs: &Snapshot) {
-        let mut pairs = vec![(DirId::ROOT, DirId::ROOT)];
-        while let Some((dir, their_dir)) = pairs.pop() {
-            let (ours, their) = (self.snapshot.digests(dir), theirs.digests(their_dir));
-            let (Some(ours), Some(their)) = (ours, their) else { continue };
-            if ours.full == their.full {
-                continue;
-            }
-            let same_content = ours.content == their.content;
-            if same_content {
-                self.refresh_against(dir, theirs, their_dir);
-            } else if !self.list(dir, false) {
-                // A large one is compared node by node; the receiver cannot place what is below before that.
-                continue;
-            }
-            let mut below = Vec::new();
-            for entry in self.snapshot.entries(dir) {
-                let their_entry = theirs.find(their_dir, &entry.name).map(|id| theirs.entry(id));
-                if let (Some(child), Some(their_child)) = (entry.dir(), their_entry.and_then(|e| e.dir())) {
-                    below.push((child, their_child));
-                }
-            }
-            pairs.extend(below.into_iter().rev());
-        }
-    }
-
     /// What to do next, or `None` until something arrives.
     pub fn poll(&mut self) -> Option<Output> {
         loop {
             if let Some(output) = self.ready.pop_front() {
                 return Some(output);
+            }
+            if let Some((file, runs)) = self.needs.pop_front() {
+                self.jobs += 1;
+                return Some(Output::Job(self.read_job(file, &runs)));
             }
             if self.held_bytes > HOLD_BYTES
                 && matches!(self.requests.front(), Some(Request::Describe(_, true)))
@@ -462,9 +478,10 @@ impl Sender {
                     self.speculate(dir);
                 }
             }
-            Request::ExpandDeep(dir) => self.walks.push((dir, false)),
-            Request::Take(dir) => self.walks.push((dir, true)),
+            Request::ExpandDeep(dir) => self.walk_later(dir, false),
+            Request::Take(dir) => self.walk_later(dir, true),
             Request::Nodes(dir, level, node) => self.nodes(dir, level, node),
+            Request::FileNode(file, level, node) => self.file_node(file, level, node),
             Request::Refresh(dir, deep) => self.refresh(dir, deep),
             Request::Describe(file, hold) => {
                 if self.described.insert(file) {
@@ -480,6 +497,14 @@ impl Sender {
         }
     }
 
+    fn walk_later(&mut self, dir: DirId, stream: bool) {
+        // One that was listed may still have to be streamed.
+        if self.walked.get(&dir).is_none_or(|streamed| stream && !streamed) {
+            self.walked.insert(dir, stream);
+            self.walks.push((dir, stream));
+        }
+    }
+
     /// One step of listing or streaming whole subtrees, depth first; `None` if there is none left.
     fn walk(&mut self) -> Option<()> {
         let Some((dir, stream)) = self.walks.pop() else { return self.flush() };
@@ -488,7 +513,7 @@ impl Sender {
         let ids = self.snapshot.entry_ids(dir);
         for id in ids.clone().rev().map(EntryId) {
             if let Some(child) = self.snapshot.entry(id).dir() {
-                self.walks.push((child, stream));
+                self.walk_later(child, stream);
             }
         }
         for id in ids.map(EntryId).filter(|_| stream) {
@@ -514,178 +539,5 @@ impl Sender {
         self.jobs += 1;
         self.ready.push_back(Output::Job(Job::Stream { files }));
         Some(())
-    }
-
-    /// Lists a directory, unless that was done: its topmost nodes if it has several and the receiver can
-    /// compare them, else (or if `whole`) all its entries. Tells whether it sent entries.
-    fn list(&mut self, dir: DirId, whole: bool) -> bool {
-        if !self.listed.insert(dir) {
-            return false;
-        }
-        let ids = self.snapshot.entry_ids(dir);
-        if !whole
-            && ids.len() > NODE_CHILDREN_MAX
-            && let Some(tree) = self.dir_tree(dir)
-            && let [.., below, _top] = &tree.levels[..]
-        {
-            let level = tree.levels.len() as u8 - 2;
-            let digests = below.iter().map(|node| node.digests.into()).collect();
-            let digests = Bounded::new(digests).unwrap_or_default();
-            self.message(Message::Nodes { dir: dir.0, level, first: 0, digests });
-            return false;
-        }
-        self.listings(dir, None, ids);
-        true
-    }
-
-    /// Lists entries in as many parts as their number and size take.
-    fn listings(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>) {
-        let mut first = ids.start;
-        loop {
-            let mut bytes = 0;
-            let fits = |id: &u32| {
-                let entry = self.snapshot.entry(EntryId(*id));
-                let extra = match &entry.node {
-                    Node::Symlink { target } => target.len(),
-                    Node::File { link: Some(first), .. } => first.as_bytes().len(),
-                    _ => 0,
-                };
-                bytes += entry.name.as_bytes().len() + extra + 128;
-                bytes <= LISTING_BYTES
-            };
-            let end = ids.end.min(first + LISTING_MAX as u32);
-            let end = first + ((first..end).take_while(fits).count() as u32).max(1).min(ids.end - first);
-            self.listing(dir, node, first..end, end < ids.end);
-            first = end;
-            if end >= ids.end {
-                return;
-            }
-        }
-    }
-
-    fn listing(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>, more: bool) {
-        let mut coder = MetaCoder::default();
-        let entries = ids.clone().map(|id| {
-            let entry = self.snapshot.entry(EntryId(id));
-            let node = match &entry.node {
-                Node::File { size, root, link: None } => WireNode::File { size: *size, root: *root },
-                Node::File { size, root, link: Some(first) } => {
-                    WireNode::Link { size: *size, root: *root, first: (**first).clone() }
-                }
-                Node::Dir { dir } => {
-                    let digests = self.snapshot.digests(*dir).map(Into::into);
-                    WireNode::Dir { dir: dir.0, digests }
-                }
-                Node::Symlink { target } => {
-                    WireNode::Symlink { target: Bounded::new(target.to_vec()).unwrap_or_default() }
-                }
-                Node::Special => unreachable!("a source's snapshot has no special entries"),
-            };
-            WireEntry { name: entry.name.clone(), meta: coder.encode(entry.meta), node }
-        });
-        let entries = Bounded::new(entries.collect()).unwrap_or_default();
-        self.message(Message::Listing { dir: dir.0, node, first: ids.start, more, entries });
-    }
-
-    fn dir_tree(&mut self, dir: DirId) -> Option<&DirTree> {
-        if self.tree.as_ref().is_none_or(|(of, _)| *of != dir) {
-            self.tree = Some((dir, self.snapshot.dir_tree(dir)?));
-        }
-        self.tree.as_ref().map(|(_, tree)| tree)
-    }
-
-    /// Lists what is below a node of a large directory. A node that does not exist is asked for in vain:
-    /// the receiver counts what it misses.
-    fn nodes(&mut self, dir: DirId, level: u8, node: u32) {
-        let start = self.snapshot.entry_ids(dir).start;
-        let Some(tree) = self.dir_tree(dir) else { return };
-        let Some(children) = tree.levels.get(usize::from(level)).and_then(|nodes| nodes.get(node as usize))
-        else {
-            return;
-        };
-        let range = children.children.clone();
-        if level == 0 {
-            self.listings(dir, Some(node), start + range.start..start + range.end);
-            return;
-        }
-        let below = &tree.levels[usize::from(level) - 1][range.start as usize..range.end as usize];
-        let digests = Bounded::new(below.iter().map(|node| node.digests.into()).collect());
-        let digests = digests.unwrap_or_default();
-        self.message(Message::Nodes { dir: dir.0, level: level - 1, first: range.start, digests });
-    }
-
-    /// Lists directories below `dir`, nearest first, while it costs less than a round trip.
-    fn speculate(&mut self, dir: DirId) {
-        let mut budget = SPECULATE_BYTES;
-        let mut queue = VecDeque::from([dir]);
-        while let Some(dir) = queue.pop_front() {
-            for id in self.snapshot.entry_ids(dir).map(EntryId) {
-                let Some(child) = self.snapshot.entry(id).dir() else { continue };
-                let entries = self.snapshot.entries(child);
-                let cost = 16 + entries.iter().map(|e| e.name.as_bytes().len() + 44).sum::<usize>();
-                if cost > budget {
-                    return;
-                }
-                budget -= cost;
-                if self.list(child, false) {
-                    queue.push_back(child);
-                }
-            }
-        }
-    }
-
-    fn refresh(&mut self, dir: DirId, deep: bool) {
-        let mut stack = vec![dir];
-        while let Some(dir) = stack.pop() {
-            if self.refreshed.insert(dir) {
-                self.metas(dir, |snapshot, child| {
-                    if deep { None } else { snapshot.digests(child).map(|digests| digests.full) }
-                });
-            }
-            if deep {
-                stack.extend(self.snapshot.entries(dir).iter().rev().filter_map(|entry| entry.dir()));
-            }
-        }
-    }
-
-    fn refresh_against(&mut self, dir: DirId, theirs: &Snapshot, their_dir: DirId) {
-        if self.refreshed.insert(dir) {
-            self.metas(dir, |snapshot, child| {
-                let full = snapshot.digests(child)?.full;
-                let name = &snapshot.entry(snapshot.entry_of(child)?).name;
-                let their_child = theirs.entry(theirs.find(their_dir, name)?).dir()?;
-                (theirs.digests(their_child)?.full == full).then_some(full)
-            });
-        }
-    }
-
-    fn metas(&mut self, dir: DirId, full: impl Fn(&Snapshot, DirId) -> Option<Hash>) {
-        let ids = self.snapshot.entry_ids(dir);
-        let mut first = ids.start;
-        loop {
-            let end = ids.end.min(first + LISTING_MAX as u32);
-            let (mut metas, mut children) = (Vec::new(), Vec::new());
-            let (mut coder, mut last) = (MetaCoder::default(), 0);
-            for entry in (first..end).map(|id| self.snapshot.entry(EntryId(id))) {
-                metas.push(coder.encode(entry.meta));
-                if let Some(child) = entry.dir() {
-                    let id = i64::from(child.0);
-                    children.push(WireChild { dir: id - last, full: full(&self.snapshot, child) });
-                    last = id;
-                }
-            }
-            let (metas, children) = (Bounded::new(metas), Bounded::new(children));
-            self.ready.push_back(Output::Message(Message::Metas {
-                dir: dir.0,
-                first,
-                more: end < ids.end,
-                metas: metas.unwrap_or_default(),
-                children: children.unwrap_or_default(),
-            }));
-            first = end;
-            if end == ids.end {
-                return;
-            }
-        }
     }
 }

@@ -1,0 +1,225 @@
+//! Directories of the snapshot → the messages that list them, each at most once.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry as Slot;
+use std::ops::Range;
+
+use super::{Output, Sender};
+use crate::codec::Bounded;
+use crate::hash::Hash;
+use crate::limits::NODE_CHILDREN_MAX;
+use crate::snapshot::node::DirTree;
+use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
+use crate::transfer::message::{LISTING_MAX, Message, MetaCoder, WireChild, WireEntry, WireNode};
+
+/// Listed bytes sent unasked behind a listing that was asked for: what a round trip would cost more than.
+const SPECULATE_BYTES: usize = 16 << 10;
+/// Entries of one message take so many bytes at most.
+const LISTING_BYTES: usize = 256 << 10;
+
+impl Sender {
+    /// Lists at once what differs from `theirs`, the receiver's tree, known from an earlier session.
+    pub fn assume(&mut self, theirs: &Snapshot) {
+        let mut pairs = vec![(DirId::ROOT, DirId::ROOT)];
+        while let Some((dir, their_dir)) = pairs.pop() {
+            let (ours, their) = (self.snapshot.digests(dir), theirs.digests(their_dir));
+            let (Some(ours), Some(their)) = (ours, their) else { continue };
+            if ours.full == their.full {
+                continue;
+            }
+            let same_content = ours.content == their.content;
+            if same_content {
+                self.refresh_against(dir, theirs, their_dir);
+            } else if !self.list(dir, false) {
+                // A large one is compared node by node; the receiver cannot place what is below before that.
+                continue;
+            }
+            let mut below = Vec::new();
+            for entry in self.snapshot.entries(dir) {
+                let their_entry = theirs.find(their_dir, &entry.name).map(|id| theirs.entry(id));
+                if let (Some(child), Some(their_child)) = (entry.dir(), their_entry.and_then(Entry::dir)) {
+                    below.push((child, their_child));
+                }
+            }
+            pairs.extend(below.into_iter().rev());
+        }
+    }
+
+    /// Lists a directory, unless that was done: its topmost nodes if it has several and the receiver can
+    /// compare them, else (or if `whole`) all its entries. Tells whether it sent entries.
+    pub(super) fn list(&mut self, dir: DirId, whole: bool) -> bool {
+        if !self.listed.insert(dir) {
+            return false;
+        }
+        let ids = self.snapshot.entry_ids(dir);
+        if !whole
+            && ids.len() > NODE_CHILDREN_MAX
+            && let Some(tree) = self.dir_tree(dir)
+            && let [.., below, _top] = &tree.levels[..]
+        {
+            let level = tree.levels.len() as u8 - 2;
+            let digests = below.iter().map(|node| node.digests.into()).collect();
+            let digests = Bounded::new(digests).unwrap_or_default();
+            self.message(Message::Nodes { dir: dir.0, level, first: 0, digests });
+            return false;
+        }
+        self.listings(dir, None, ids);
+        true
+    }
+
+    /// Lists entries in as many parts as their number and size take.
+    fn listings(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>) {
+        let mut first = ids.start;
+        loop {
+            let mut bytes = 0;
+            let fits = |id: &u32| {
+                let entry = self.snapshot.entry(EntryId(*id));
+                let extra = match &entry.node {
+                    Node::Symlink { target } => target.len(),
+                    Node::File { link: Some(first), .. } => first.as_bytes().len(),
+                    _ => 0,
+                };
+                bytes += entry.name.as_bytes().len() + extra + 128;
+                bytes <= LISTING_BYTES
+            };
+            let end = ids.end.min(first + LISTING_MAX as u32);
+            let end = first + ((first..end).take_while(fits).count() as u32).max(1).min(ids.end - first);
+            self.listing(dir, node, first..end, end < ids.end);
+            first = end;
+            if end >= ids.end {
+                return;
+            }
+        }
+    }
+
+    fn listing(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>, more: bool) {
+        let mut coder = MetaCoder::default();
+        let entries = ids.clone().map(|id| {
+            let entry = self.snapshot.entry(EntryId(id));
+            let node = match &entry.node {
+                Node::File { size, root, link: None } => WireNode::File { size: *size, root: *root },
+                Node::File { size, root, link: Some(first) } => {
+                    WireNode::Link { size: *size, root: *root, first: (**first).clone() }
+                }
+                Node::Dir { dir } => {
+                    let digests = self.snapshot.digests(*dir).map(Into::into);
+                    WireNode::Dir { dir: dir.0, digests }
+                }
+                Node::Symlink { target } => {
+                    WireNode::Symlink { target: Bounded::new(target.to_vec()).unwrap_or_default() }
+                }
+                Node::Special => unreachable!("a source's snapshot has no special entries"),
+            };
+            WireEntry { name: entry.name.clone(), meta: coder.encode(entry.meta), node }
+        });
+        let entries = Bounded::new(entries.collect()).unwrap_or_default();
+        self.message(Message::Listing { dir: dir.0, node, first: ids.start, more, entries });
+    }
+
+    fn dir_tree(&mut self, dir: DirId) -> Option<&DirTree> {
+        match self.trees.entry(dir) {
+            Slot::Occupied(known) => Some(known.into_mut()),
+            Slot::Vacant(unknown) => Some(unknown.insert(self.snapshot.dir_tree(dir)?)),
+        }
+    }
+
+    /// Lists what is below a node of a large directory, which was named.
+    pub(super) fn nodes(&mut self, dir: DirId, level: u8, node: u32) {
+        let start = self.snapshot.entry_ids(dir).start;
+        let Some(tree) = self.trees.get(&dir) else { return };
+        let range = tree.levels[usize::from(level)][node as usize].children.clone();
+        if level == 0 {
+            self.listings(dir, Some(node), start + range.start..start + range.end);
+            return;
+        }
+        let below = &tree.levels[usize::from(level) - 1][range.start as usize..range.end as usize];
+        let digests = Bounded::new(below.iter().map(|node| node.digests.into()).collect());
+        let digests = digests.unwrap_or_default();
+        self.message(Message::Nodes { dir: dir.0, level: level - 1, first: range.start, digests });
+    }
+
+    /// Lists directories below `dir`, nearest first, while it costs less than a round trip.
+    ///
+    /// Not large ones: their nodes are of use only to a receiver that has such a directory, and one that has
+    /// not asks for everything below, which must follow a list of names.
+    pub(super) fn speculate(&mut self, dir: DirId) {
+        let mut budget = SPECULATE_BYTES;
+        let mut queue = VecDeque::from([dir]);
+        while let Some(dir) = queue.pop_front() {
+            for id in self.snapshot.entry_ids(dir).map(EntryId) {
+                let Some(child) = self.snapshot.entry(id).dir() else { continue };
+                let entries = self.snapshot.entries(child);
+                if entries.len() > NODE_CHILDREN_MAX {
+                    continue;
+                }
+                let cost = 16 + entries.iter().map(|e| e.name.as_bytes().len() + 44).sum::<usize>();
+                if cost > budget {
+                    return;
+                }
+                budget -= cost;
+                if self.list(child, false) {
+                    queue.push_back(child);
+                }
+            }
+        }
+    }
+
+    /// Tells the metadata of a directory's entries, unless that was done, and if `deep` of all below it.
+    pub(super) fn refresh(&mut self, dir: DirId, deep: bool) {
+        let mut stack = vec![dir];
+        while let Some(dir) = stack.pop() {
+            if deep && !self.refreshed_deep.insert(dir) {
+                continue;
+            }
+            if self.refreshed.insert(dir) {
+                self.metas(dir, |snapshot, child| {
+                    if deep { None } else { snapshot.digests(child).map(|digests| digests.full) }
+                });
+            }
+            if deep {
+                stack.extend(self.snapshot.entries(dir).iter().rev().filter_map(Entry::dir));
+            }
+        }
+    }
+
+    fn refresh_against(&mut self, dir: DirId, theirs: &Snapshot, their_dir: DirId) {
+        if self.refreshed.insert(dir) {
+            self.metas(dir, |snapshot, child| {
+                let full = snapshot.digests(child)?.full;
+                let name = &snapshot.entry(snapshot.entry_of(child)?).name;
+                let their_child = theirs.entry(theirs.find(their_dir, name)?).dir()?;
+                (theirs.digests(their_child)?.full == full).then_some(full)
+            });
+        }
+    }
+
+    fn metas(&mut self, dir: DirId, full: impl Fn(&Snapshot, DirId) -> Option<Hash>) {
+        let ids = self.snapshot.entry_ids(dir);
+        let mut first = ids.start;
+        loop {
+            let end = ids.end.min(first + LISTING_MAX as u32);
+            let (mut metas, mut children) = (Vec::new(), Vec::new());
+            let (mut coder, mut last) = (MetaCoder::default(), 0);
+            for entry in (first..end).map(|id| self.snapshot.entry(EntryId(id))) {
+                metas.push(coder.encode(entry.meta));
+                if let Some(child) = entry.dir() {
+                    let id = i64::from(child.0);
+                    children.push(WireChild { dir: id - last, full: full(&self.snapshot, child) });
+                    last = id;
+                }
+            }
+            let (metas, children) = (Bounded::new(metas), Bounded::new(children));
+            self.ready.push_back(Output::Message(Message::Metas {
+                dir: dir.0,
+                first,
+                more: end < ids.end,
+                metas: metas.unwrap_or_default(),
+                children: children.unwrap_or_default(),
+            }));
+            first = end;
+            if end == ids.end {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The bytes of every message and of one frame, as files that may only be added to.
+//!
+//! `SYNCLINE_BLESS=1` writes files that are missing, and never changes one that is there.
+
+use std::path::PathBuf;
+
+use super::bed::{name, path};
+use crate::codec::{Bounded, decode, encode_into};
+use crate::fs::Time;
+use crate::hash::Hash;
+use crate::snapshot::Meta;
+use crate::transfer::frame::{FrameBuilder, FrameReader, preamble};
+use crate::transfer::message::*;
+
+fn list<T, const MAX: usize>(elements: Vec<T>) -> Bounded<T, MAX> {
+    Bounded::new(elements).unwrap_or_default()
+}
+
+fn hash(byte: u8) -> Hash {
+    Hash([byte; 32])
+}
+
+fn metas() -> Vec<WireMeta> {
+    let mut coder = MetaCoder::default();
+    let mtime = |secs| Time { secs, nanos: 999_999_999 };
+    let first = Meta { mode: 0o4755, uid: 1000, gid: 100, mtime: mtime(1_700_000_000) };
+    [first, first, Meta { mtime: mtime(-1), ..first }].map(|meta| coder.encode(meta)).to_vec()
+}
+
+fn digests() -> WireDigests {
+    WireDigests { content: hash(3), full: hash(4) }
+}
+
+fn entries() -> Vec<WireEntry> {
+    let nodes = [
+        WireNode::File { size: 3, root: Some(hash(1)) },
+        WireNode::Link { size: 300, root: None, first: path("a/b") },
+        WireNode::Dir { dir: 7, digests: Some(digests()) },
+    ];
+    let mut entries: Vec<WireEntry> = ["a", "b", "é"]
+        .into_iter()
+        .zip(metas())
+        .zip(nodes)
+        .map(|((text, meta), node)| WireEntry { name: name(text), meta, node })
+        .collect();
+    let target = WireNode::Symlink { target: list(b"../x".to_vec()) };
+    entries.push(WireEntry { name: name("link"), meta: WireMeta::default(), node: target });
+    entries
+}
+
+fn items() -> Vec<Item> {
+    let meta = MetaChange { mode: true, uid: false, gid: false, mtime: true };
+    let item = |text: &str, change, kind| Item { path: path(text), change, kind };
+    vec![
+        item("a", Change::Created, Kind::File),
+        item("b", Change::Updated { size: true, meta }, Kind::Symlink),
+        item("c", Change::Meta(meta), Kind::Dir),
+        item("d", Change::Moved { from: path("e/f") }, Kind::Link),
+        item("g", Change::Deleted, Kind::Special),
+    ]
+}
+
+/// One message of every variant, in the order of their numbers.
+pub(super) fn every_message() -> Vec<Message<'static>> {
+    let text = |text: &str| list(text.as_bytes().to_vec());
+    let hello = Hello {
+        agent: text("syncline 0.1"),
+        direction: Direction::Pull,
+        module: text("data"),
+        path: path("x/y"),
+        make: 1,
+        only: Some(name("f")),
+        profile: 3,
+        params: list(vec![1, 2, 3]),
+        exclude: list(vec![text("*.o")]),
+        delete: true,
+        dry_run: false,
+        checksum: true,
+        itemize: false,
+    };
+    let tree = Tree {
+        root: Some(hash(9)),
+        digests: Some(digests()),
+        meta: metas()[0],
+        entries: 1 << 20,
+        files: 1000,
+        bytes: 1 << 40,
+        errors: 2,
+        more: false,
+        leftovers: true,
+    };
+    let report = Report {
+        created: 1,
+        updated: 2,
+        deleted: 3,
+        moved: 4,
+        metadata_only: 5,
+        bytes_literal: 6,
+        bytes_reused: 7,
+        failed: 8,
+    };
+    let chunk = WireChunk::from(crate::chunk::ChunkRef { hash: hash(5), len: 65_536 });
+    let child = |dir, full| WireChild { dir, full };
+    vec![
+        Message::Hello(Box::new(hello)),
+        Message::Welcome(Welcome { agent: text("syncline 0.1"), profile: 2, only: None }),
+        Message::Tree(tree),
+        Message::Abort(Abort { code: 12, text: text("why") }),
+        Message::Expand { dirs: list(vec![0, 300]), deep: true },
+        Message::ExpandNodes { dir: 1, level: 2, nodes: list(vec![3, 4]) },
+        Message::Refresh { dirs: list(vec![1]), deep: false },
+        Message::Take { dir: 0 },
+        Message::Describe { files: list(vec![70_000]), hold: true },
+        Message::Need { file: 5, runs: list(vec![(0, 1), (300, 2)]) },
+        Message::Release { files: list(vec![6]) },
+        Message::Nodes { dir: 1, level: 1, first: 64, digests: list(vec![digests()]) },
+        Message::Listing { dir: 1, node: Some(2), first: 10, more: true, entries: list(entries()) },
+        Message::Metas {
+            dir: 1,
+            first: 10,
+            more: false,
+            metas: list(metas()),
+            children: list(vec![child(5, Some(hash(6))), child(-1, None)]),
+        },
+        Message::Chunks { file: 5, first: 4096, more: false, chunks: list(vec![chunk]) },
+        Message::Data { file: 5, offset: 1 << 33, bytes: b"bytes" },
+        Message::End { file: 5, root: hash(1), size: 5, meta: metas()[0] },
+        Message::Gone { file: 5, why: Gone::Errno(5) },
+        Message::Root(hash(9)),
+        Message::Items(list(items())),
+        Message::Problem { path: path("a/b"), text: text("why") },
+        Message::Done { root: None, report, code: 23, round_trips: 3 },
+    ]
+}
+
+/// Compares with the file, which is written if it is missing and blessing was asked for.
+#[expect(clippy::disallowed_methods, reason = "fixtures are the crate's own files")]
+fn check_golden(file: &str, bytes: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden/wire/v1").join(file);
+    match std::fs::read(&path) {
+        Ok(golden) => assert_eq!(bytes, golden, "{file}: the encoding changed, which needs a new version"),
+        Err(_) if std::env::var_os("SYNCLINE_BLESS").is_some() => {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+        }
+        Err(error) => panic!("{file}: {error}; SYNCLINE_BLESS=1 writes it"),
+    }
+}
+
+fn name_of(message: &Message<'_>) -> String {
+    let text = format!("{message:?}");
+    text[..text.find(|char: char| !char.is_alphanumeric()).unwrap_or(text.len())].to_lowercase()
+}
+
+#[test]
+fn every_message_has_its_golden_bytes() {
+    for (number, message) in every_message().into_iter().enumerate() {
+        let mut bytes = Vec::new();
+        encode_into(&message, &mut bytes);
+        assert_eq!(usize::from(bytes[0]), number, "the variant number comes first");
+        assert_eq!(decode::<Message<'_>>("message", &bytes).unwrap(), message);
+        check_golden(&format!("{number:02}-{}.bin", name_of(&message)), &bytes);
+    }
+}
+
+/// The frame that PROTOCOL.md shows.
+fn shown_frame() -> Vec<u8> {
+    let mut builder = FrameBuilder::default();
+    builder.push(&Message::Expand { dirs: list(vec![0, 300]), deep: false });
+    builder.push(&Message::Data { file: 5, offset: 0, bytes: b"hello" });
+    [&preamble()[..], &builder.take(None)[..]].concat()
+}
+
+#[test]
+fn the_frame_of_the_protocol_document_is_a_real_one() {
+    let bytes = shown_frame();
+    check_golden("frame.bin", &bytes);
+    let dump: Vec<String> = bytes
+        .chunks(16)
+        .enumerate()
+        .map(|(at, row)| {
+            let hex: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{:04x}  {}", at * 16, hex.join(" "))
+        })
+        .collect();
+    let document = include_str!("../PROTOCOL.md");
+    assert!(document.contains(&dump.join("\n")), "PROTOCOL.md should show\n{}", dump.join("\n"));
+    let mut reader = FrameReader::default();
+    reader.push(&bytes);
+    assert_eq!(reader.next().unwrap().map(|payload| payload.len()), Some(bytes.len() - 15));
+}
+
+#[test]
+fn the_protocol_document_names_every_message_with_its_number() {
+    let document = include_str!("../PROTOCOL.md").to_lowercase();
+    for (number, message) in every_message().iter().enumerate() {
+        let row = format!("| {number} | `{}`", name_of(message));
+        assert!(document.contains(&row), "PROTOCOL.md lacks {row}");
+    }
+}

@@ -1,0 +1,603 @@
+//! A [`Sender`] and a [`Receiver`] over a simulated link: no clock, no threads, files in memory.
+//!
+//! Time is virtual and passes only on the link, so a session's length in round trips, its bytes and its frames
+//! are exact. Frames are those of a real link, and arrive in pieces of seeded sizes. Jobs and actions run at
+//! once and in order, or (`chaos`) whenever and in whatever order the contract of the machines allows.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::bed::{Rng, leftovers, scanned};
+use crate::apply::{ApplyError, Done, Late, Stage, Worker};
+use crate::chunk::{ChunkRef, Chunker};
+use crate::fs::mem::MemFs;
+use crate::hash::Hash;
+use crate::path::RelPath;
+use crate::scan::{Opener, Scan};
+use crate::snapshot::{EntryId, Meta, Snapshot};
+use crate::transfer::ProtocolError;
+use crate::transfer::frame::{Compression, FrameBuilder, FrameReader, preamble};
+use crate::transfer::locals::Locals;
+use crate::transfer::message::{Gone, Item, Message, MetaCoder, Report, Tree};
+use crate::transfer::receiver::{self, Action, Finale, Options, Place, Receiver};
+use crate::transfer::sender::{self, Job, Sender};
+use crate::tree;
+
+/// One way, in virtual milliseconds.
+const LATENCY: u64 = 10;
+/// Frames end at so many bytes, as the driver's do.
+const FRAME_BYTES: usize = 192 << 10;
+/// A session of a test that takes more steps than this is stuck in a loop.
+const STEPS_MAX: usize = 4_000_000;
+
+/// How incoming bytes are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Split {
+    Whole,
+    /// Every read gives this many bytes.
+    Every(usize),
+    Seeded,
+}
+
+/// What a session starts from.
+pub(super) struct Setup<'a> {
+    pub(super) source: &'a MemFs,
+    pub(super) destination: &'a MemFs,
+    pub(super) options: Options,
+    pub(super) seed: u64,
+    pub(super) chaos: bool,
+    pub(super) split: Split,
+    /// Of 100 source files, how many have a known root.
+    pub(super) known: u64,
+    /// The link fails when so many messages have arrived, both directions together.
+    pub(super) cut: Option<u64>,
+    /// What the sender remembers of the destination.
+    pub(super) remembered: Option<&'a Snapshot>,
+    /// Called before each job, with its number: the source may change.
+    pub(super) before_job: Option<&'a dyn Fn(u64, &Job)>,
+    /// Called when both ends were scanned.
+    pub(super) after_scan: Option<&'a dyn Fn()>,
+    pub(super) compression: Compression,
+    /// Cuts files so; small, for small trees.
+    pub(super) params: crate::chunk::Params,
+}
+
+impl<'a> Setup<'a> {
+    pub(super) fn new(source: &'a MemFs, destination: &'a MemFs) -> Setup<'a> {
+        Setup {
+            source,
+            destination,
+            options: Options { delete: true, ..Options::default() },
+            seed: 0,
+            chaos: false,
+            split: Split::Whole,
+            known: 100,
+            cut: None,
+            remembered: None,
+            before_job: None,
+            after_scan: None,
+            compression: None,
+            params: super::bed::small_params(),
+        }
+    }
+
+    pub(super) fn run(&self) -> Result<Session, Failure> {
+        Pair::new(self).run()
+    }
+}
+
+/// Why a session did not end well.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what is in them is printed when a test fails")]
+pub(super) enum Failure {
+    Cut(Box<Session>),
+    /// Nobody has anything to do, and it is not over.
+    Stuck(String),
+    Protocol(ProtocolError),
+    Apply(ApplyError),
+}
+
+impl From<ProtocolError> for Failure {
+    fn from(error: ProtocolError) -> Failure {
+        Failure::Protocol(error)
+    }
+}
+
+/// What a session did.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) report: Report,
+    pub(super) root: Option<Hash>,
+    /// Virtual time from the first byte sent to the last received, in round trips.
+    pub(super) round_trips: u64,
+    /// Bytes to the receiver, and to the sender.
+    pub(super) wire: [u64; 2],
+    pub(super) frames: u64,
+    pub(super) messages: u64,
+    /// Entries that were listed.
+    pub(super) listed: u64,
+    /// Metadata that was sent by itself.
+    pub(super) metas: u64,
+    pub(super) nodes: u64,
+    pub(super) chunks_sent: u64,
+    /// File bytes that were staged, those of files given up left out.
+    pub(super) staged: u64,
+    pub(super) lost: Vec<(RelPath, Gone)>,
+    pub(super) problems: Vec<ApplyError>,
+    pub(super) items: Vec<Item>,
+    pub(super) finale_moves: usize,
+    pub(super) deletions: usize,
+}
+
+#[derive(Default)]
+struct Pipe {
+    frames: VecDeque<(u64, Bytes)>,
+    builder: FrameBuilder,
+    reader: FrameReader,
+    bytes: u64,
+}
+
+const TO_RECEIVER: usize = 0;
+const TO_SENDER: usize = 1;
+
+struct Pair<'a> {
+    setup: &'a Setup<'a>,
+    rng: Rng,
+    now: u64,
+    pipes: [Pipe; 2],
+    scan: Scan,
+    opener: Opener,
+    chunker: Chunker,
+    sender: Sender,
+    held: HashMap<EntryId, Vec<u8>>,
+    jobs: Vec<Job>,
+    jobs_done: u64,
+    told: VecDeque<Told>,
+    own: Arc<Scan>,
+    leftovers: Vec<crate::transfer::locals::Leftover>,
+    receiver: Option<Receiver>,
+    stage: Arc<Stage>,
+    worker: Worker,
+    actions: VecDeque<Action>,
+    done: VecDeque<Done>,
+    metas: Vec<(Place, Meta, Meta)>,
+    finished: bool,
+    session: Session,
+}
+
+enum Told {
+    Described(EntryId, Result<(Hash, Vec<ChunkRef>), Gone>),
+    Streamed(EntryId, Result<(Hash, u64, Meta), Gone>, bool),
+    Read(EntryId, Result<(), Gone>),
+}
+
+impl<'a> Pair<'a> {
+    fn new(setup: &'a Setup<'a>) -> Pair<'a> {
+        let mut rng = Rng(setup.seed);
+        let mut scan = scanned(setup.source, &setup.params, false);
+        if setup.known < 100 {
+            forget(&mut scan.snapshot, setup.known, &mut rng);
+        }
+        let own = Arc::new(scanned(setup.destination, &setup.params, true));
+        let (paths, leftovers) = leftovers(setup.destination, &setup.params).into_iter().unzip();
+        let snapshot = Arc::new(own.snapshot.clone());
+        // No two runs of a test have the same number: one that is cut, and the one that resumes.
+        let run = setup.seed << 1 | u64::from(setup.cut.is_some());
+        let stage = Stage::new(setup.destination.root(), snapshot, paths, run);
+        if let Some(after_scan) = setup.after_scan {
+            after_scan();
+        }
+        Pair {
+            setup,
+            rng,
+            now: 0,
+            pipes: Default::default(),
+            opener: Opener::new(setup.source.root()),
+            chunker: Chunker::new(&setup.params),
+            sender: Sender::new(scan.snapshot.clone()),
+            scan,
+            held: HashMap::new(),
+            jobs: Vec::new(),
+            jobs_done: 0,
+            told: VecDeque::new(),
+            own,
+            leftovers,
+            receiver: None,
+            worker: Worker::new(stage.clone()),
+            stage,
+            actions: VecDeque::new(),
+            done: VecDeque::new(),
+            metas: Vec::new(),
+            finished: false,
+            session: Session::default(),
+        }
+    }
+
+    fn run(mut self) -> Result<Session, Failure> {
+        let theirs = Tree { leftovers: !self.leftovers.is_empty(), ..Tree::of(&self.own.snapshot) };
+        for (pipe, tree) in [(TO_RECEIVER, Tree::of(&self.scan.snapshot)), (TO_SENDER, theirs)] {
+            self.pipes[pipe].bytes += preamble().len() as u64;
+            self.pipes[pipe].reader.push(&preamble());
+            self.push(pipe, &Message::Tree(tree));
+            self.flush(pipe);
+        }
+        match self.converse() {
+            Err(Failure::Cut(_)) => Err(Failure::Cut(Box::new(self.session))),
+            Err(error) => Err(error),
+            Ok(()) => Ok(self.session),
+        }
+    }
+
+    fn converse(&mut self) -> Result<(), Failure> {
+        for _ in 0..STEPS_MAX {
+            self.drain()?;
+            if self.sender.outcome().is_some() {
+                self.session.round_trips = self.now.div_ceil(2 * LATENCY);
+                return Ok(());
+            }
+            if !self.finished && self.receiver.as_ref().is_some_and(Receiver::is_complete) {
+                self.finish()?;
+                continue;
+            }
+            if !self.step()? {
+                return Err(Failure::Stuck(format!("{:?}", self.session)));
+            }
+        }
+        panic!("seed {}: a session without end", self.setup.seed);
+    }
+
+    /// Does one thing; `false` if there is none.
+    fn step(&mut self) -> Result<bool, Failure> {
+        let mut kinds = Vec::new();
+        kinds.extend((!self.told.is_empty()).then_some(0));
+        kinds.extend((!self.done.is_empty()).then_some(1));
+        kinds.extend((!self.jobs.is_empty()).then_some(2));
+        kinds.extend((!self.actions.is_empty()).then_some(3));
+        kinds.extend(self.pipes.iter().any(|pipe| !pipe.frames.is_empty()).then_some(4));
+        let pick = if self.setup.chaos { self.rng.below(kinds.len() as u64) as usize } else { 0 };
+        match kinds.get(pick) {
+            None => return Ok(false),
+            Some(0) => self.take_told(),
+            Some(1) => self.take_done(),
+            Some(2) => {
+                let at = if self.setup.chaos { self.rng.below(self.jobs.len() as u64) as usize } else { 0 };
+                let job = self.jobs.remove(at);
+                if let Some(before) = self.setup.before_job {
+                    before(self.jobs_done, &job);
+                }
+                self.jobs_done += 1;
+                self.job(job);
+                self.flush(TO_RECEIVER);
+            }
+            Some(3) => self.act()?,
+            Some(_) => self.deliver()?,
+        }
+        Ok(true)
+    }
+
+    fn drain(&mut self) -> Result<(), Failure> {
+        while let Some(output) = self.sender.poll() {
+            match output {
+                sender::Output::Message(message) => self.push(TO_RECEIVER, &message),
+                sender::Output::Job(job) => {
+                    self.flush(TO_RECEIVER);
+                    self.jobs.push(job);
+                }
+            }
+        }
+        self.flush(TO_RECEIVER);
+        let Some(mut receiver) = self.receiver.take() else { return Ok(()) };
+        while let Some(output) = receiver.poll() {
+            match output {
+                receiver::Output::Message(Message::Items(items)) => {
+                    self.session.items.extend(items.into_vec());
+                }
+                receiver::Output::Message(message) => self.push(TO_SENDER, &message),
+                receiver::Output::Action(_) if self.setup.options.dry_run => {}
+                receiver::Output::Action(Action::Meta { place, meta, from }) => {
+                    self.metas.push((place, meta, from));
+                }
+                receiver::Output::Action(action) => {
+                    if let Action::Dir { dir, place, own } = &action {
+                        self.stage.dir(*dir, place.clone(), own.is_some());
+                        if own.is_some() {
+                            continue;
+                        }
+                    }
+                    self.actions.push_back(action);
+                }
+            }
+        }
+        self.session.lost.extend(receiver.take_lost());
+        self.session.report = receiver.report();
+        self.receiver = Some(receiver);
+        self.flush(TO_SENDER);
+        Ok(())
+    }
+
+    fn push(&mut self, pipe: usize, message: &Message<'_>) {
+        self.pipes[pipe].builder.push(message);
+        if self.pipes[pipe].builder.len() >= FRAME_BYTES {
+            self.flush(pipe);
+        }
+    }
+
+    fn flush(&mut self, pipe: usize) {
+        let Pipe { frames, builder, bytes, .. } = &mut self.pipes[pipe];
+        if !builder.is_empty() {
+            let frame = builder.take(self.setup.compression);
+            *bytes += frame.len() as u64;
+            self.session.frames += 1;
+            self.session.wire[pipe] = *bytes;
+            frames.push_back((self.now + LATENCY, frame));
+        }
+    }
+
+    /// The frame that arrives first, in pieces.
+    fn deliver(&mut self) -> Result<(), Failure> {
+        let arrival = |pipe: &Pipe| pipe.frames.front().map_or(u64::MAX, |(at, _)| *at);
+        let pipe = usize::from(arrival(&self.pipes[1]) < arrival(&self.pipes[0]));
+        let Some((at, frame)) = self.pipes[pipe].frames.pop_front() else { return Ok(()) };
+        self.now = self.now.max(at);
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            let len = match self.setup.split {
+                Split::Whole => rest.len(),
+                Split::Every(len) => len.min(rest.len()),
+                Split::Seeded => 1 + self.rng.below(rest.len().min(3000) as u64) as usize,
+            };
+            self.pipes[pipe].reader.push(&rest[..len]);
+            rest = &rest[len..];
+            while let Some(payload) =
+                self.pipes[pipe].reader.next().map_err(|error| Failure::Protocol(error.into()))?
+            {
+                let mut failure = None;
+                let result = payload.for_each(|message, bytes| {
+                    if self.setup.cut == Some(self.session.messages) {
+                        failure = Some(Failure::Cut(Box::default()));
+                        return Err(super::super::violation("cut"));
+                    }
+                    self.session.messages += 1;
+                    if pipe == TO_RECEIVER {
+                        self.to_receiver(message, bytes)
+                    } else {
+                        self.to_sender(message)
+                    }
+                });
+                if let Some(failure) = failure {
+                    self.give_up()?;
+                    return Err(failure);
+                }
+                result?;
+            }
+        }
+        Ok(())
+    }
+
+    fn to_receiver(&mut self, message: Message<'_>, bytes: &Bytes) -> Result<(), ProtocolError> {
+        match &message {
+            Message::Tree(tree) => {
+                let lists = self.own.clone();
+                let locals =
+                    Locals::new(Box::new(move |id| lists.chunks(id)), std::mem::take(&mut self.leftovers));
+                let own = Arc::new(self.own.snapshot.clone());
+                self.receiver = Some(Receiver::new(own, locals, *tree, self.setup.options)?);
+                return Ok(());
+            }
+            Message::Listing { entries, .. } => self.session.listed += entries.len() as u64,
+            Message::Metas { metas, .. } => self.session.metas += metas.len() as u64,
+            Message::Nodes { digests, .. } => self.session.nodes += digests.len() as u64,
+            Message::Data { .. } => self.session.chunks_sent += 1,
+            _ => {}
+        }
+        self.receiver.as_mut().expect("the tree comes first").handle(message, bytes)
+    }
+
+    fn to_sender(&mut self, message: Message<'_>) -> Result<(), ProtocolError> {
+        match message {
+            Message::Tree(tree) => {
+                if let Some(remembered) = self.setup.remembered
+                    && tree.root.is_some()
+                    && tree.root == remembered.root()
+                    && tree.root != self.sender.snapshot().root()
+                {
+                    self.sender.assume(remembered);
+                }
+                Ok(())
+            }
+            message => self.sender.handle(message),
+        }
+    }
+
+    /// After a cut: what staging threads were given is still done.
+    fn give_up(&mut self) -> Result<(), Failure> {
+        self.drain()?;
+        while !self.actions.is_empty() {
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self) -> Result<(), Failure> {
+        let Some(action) = self.actions.pop_front() else { return Ok(()) };
+        match &action {
+            Action::Whole { data, .. } | Action::Write { data, .. } => {
+                self.session.staged += data.len() as u64;
+            }
+            _ => {}
+        }
+        let done = &mut self.done;
+        self.worker.run(action, &mut |outcome| done.push_back(outcome)).map_err(Failure::Apply)
+    }
+
+    fn take_done(&mut self) {
+        let (Some(done), Some(receiver)) = (self.done.pop_front(), self.receiver.as_mut()) else { return };
+        match done {
+            Done::Closed(file, _) => receiver.closed(file),
+            Done::CopyFailed(file, offset, chunk) => receiver.copy_failed(file, offset, chunk),
+            Done::CloneFailed(file, place, close) => receiver.clone_failed(file, place, close),
+            Done::Failed(file, error) => {
+                match file {
+                    Some(file) => receiver.failed(file),
+                    None => receiver.failed_path(),
+                }
+                self.session.problems.push(error);
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        while !self.actions.is_empty() {
+            self.act()?;
+        }
+        while !self.done.is_empty() {
+            self.take_done();
+        }
+        let receiver = self.receiver.as_mut().expect("it is complete");
+        let finale: Finale = receiver.finish()?;
+        while let Some(receiver::Output::Message(Message::Items(items))) = receiver.poll() {
+            self.session.items.extend(items.into_vec());
+        }
+        let mut root = finale.proven.then(|| finale.mirror.root()).flatten();
+        let report = receiver.report();
+        let round_trips = receiver.round_trips();
+        self.session.lost.extend(receiver.take_lost());
+        self.session.finale_moves = finale.moves.len();
+        self.session.deletions = finale.deletions.len();
+        if !self.setup.options.dry_run {
+            let delete = self.setup.options.delete;
+            let late = Late { metas: &self.metas, failed: &Default::default(), delete };
+            let committed = self.stage.commit(&finale, late).map_err(Failure::Apply)?;
+            if !committed.errors.is_empty() {
+                root = None;
+            }
+            self.session.problems.extend(committed.errors);
+            super::bed::remove_leftovers(self.setup.destination);
+        }
+        self.session.report = report;
+        self.session.root = root;
+        self.finished = true;
+        self.push(TO_SENDER, &Message::Done { root, report, code: 0, round_trips });
+        self.flush(TO_SENDER);
+        Ok(())
+    }
+
+    fn take_told(&mut self) {
+        match self.told.pop_front() {
+            Some(Told::Described(file, outcome)) => self.sender.described(file, outcome),
+            Some(Told::Streamed(file, outcome, last)) => self.sender.streamed(file, outcome, last),
+            Some(Told::Read(file, outcome)) => self.sender.read(file, outcome),
+            None => {}
+        }
+    }
+
+    fn bytes_of(&mut self, file: EntryId) -> Result<(Vec<u8>, Meta), Gone> {
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => Gone::Vanished,
+            _ => Gone::Errno(error.raw_os_error().unwrap_or(5)),
+        };
+        let open = self.opener.file(&self.scan.snapshot, file).map_err(failed)?;
+        let stat = open.stat().map_err(failed)?;
+        let mut bytes = vec![0; stat.size as usize];
+        open.read_full_at(&mut bytes, 0).map_err(failed)?;
+        Ok((bytes, Meta { mode: stat.mode, uid: stat.uid, gid: stat.gid, mtime: stat.mtime }))
+    }
+
+    fn job(&mut self, job: Job) {
+        match job {
+            Job::Describe { file, hold } => {
+                let outcome = self.bytes_of(file).and_then(|(bytes, _)| {
+                    if Some(bytes.len() as u64) != self.scan.snapshot.entry(file).size() {
+                        return Err(Gone::Changed);
+                    }
+                    let (root, chunks) = described(&self.chunker, &bytes);
+                    if hold {
+                        self.held.insert(file, bytes);
+                    }
+                    Ok((root, chunks))
+                });
+                self.told.push_back(Told::Described(file, outcome));
+            }
+            Job::Stream { files } => {
+                let last = files.len() - 1;
+                for (at, file) in files.into_iter().enumerate() {
+                    let outcome = self.stream(file);
+                    if let Err(why) = outcome {
+                        self.push(TO_RECEIVER, &Message::Gone { file: file.0, why });
+                    }
+                    self.told.push_back(Told::Streamed(file, outcome, at == last));
+                }
+            }
+            Job::Read { file, chunks } => {
+                let outcome = self.read(file, &chunks);
+                self.told.push_back(Told::Read(file, outcome));
+            }
+            Job::Release { files } => {
+                for file in files {
+                    self.held.remove(&file);
+                }
+            }
+        }
+    }
+
+    fn stream(&mut self, file: EntryId) -> Result<(Hash, u64, Meta), Gone> {
+        let (bytes, meta) = self.bytes_of(file)?;
+        let mut offset = 0;
+        for chunk in self.chunker.clone().split(&bytes).filter(|chunk| !chunk.is_empty()) {
+            self.push(TO_RECEIVER, &Message::Data { file: file.0, offset, bytes: chunk });
+            offset += chunk.len() as u64;
+        }
+        let (root, _) = described(&self.chunker, &bytes);
+        let size = bytes.len() as u64;
+        let wire = MetaCoder::default().encode(meta);
+        self.push(TO_RECEIVER, &Message::End { file: file.0, root, size, meta: wire });
+        Ok((root, size, meta))
+    }
+
+    fn read(&mut self, file: EntryId, chunks: &[(u64, ChunkRef)]) -> Result<(), Gone> {
+        let bytes = match self.held.remove(&file) {
+            Some(bytes) => bytes,
+            None => self.bytes_of(file)?.0,
+        };
+        for (offset, chunk) in chunks {
+            let start = *offset as usize;
+            let part = bytes.get(start..start + chunk.len as usize).ok_or(Gone::Changed)?;
+            if ChunkRef::of(part) != *chunk {
+                return Err(Gone::Changed);
+            }
+            self.push(TO_RECEIVER, &Message::Data { file: file.0, offset: *offset, bytes: part });
+        }
+        Ok(())
+    }
+}
+
+fn described(chunker: &Chunker, bytes: &[u8]) -> (Hash, Vec<ChunkRef>) {
+    (tree::hash_bytes(chunker, bytes).hash, chunker.split(bytes).map(ChunkRef::of).collect())
+}
+
+/// Makes the roots of some files unknown, of a hard-linked one under all its names.
+fn forget(snapshot: &mut Snapshot, known: u64, rng: &mut Rng) {
+    use crate::snapshot::Node;
+    for id in (0..snapshot.entry_count()).map(EntryId) {
+        let Node::File { size, ref link, .. } = snapshot.entry(id).node else { continue };
+        let first = link.as_ref().and_then(|first| snapshot.find_path(first));
+        let forgotten = match first {
+            Some(first) => snapshot.entry(first).root().is_none(),
+            None => rng.below(100) >= known,
+        };
+        if forgotten {
+            let meta = snapshot.entry(id).meta;
+            snapshot.set_file(id, size, meta, None);
+        }
+    }
+    // A further name may stand before the first in the order of the numbers.
+    for id in (0..snapshot.entry_count()).map(EntryId) {
+        let Node::File { size, link: Some(ref first), .. } = snapshot.entry(id).node else { continue };
+        let root = snapshot.find_path(first).and_then(|first| snapshot.entry(first).root());
+        let meta = snapshot.entry(id).meta;
+        snapshot.set_file(id, size, meta, root);
+    }
+    snapshot.refresh();
+}
