@@ -108,6 +108,8 @@ pub mod chunk;
 pub mod tree;
 
 pub mod snapshot;
+
+pub mod diff;
 pub mod transfer;
 
 pub mod fs;
