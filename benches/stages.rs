@@ -9,6 +9,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 
 use syncline::chunk::{Algorithm, ChunkRef, Chunker, Params, Sizes};
 use syncline::codec::Bounded;
+use syncline::diff::diff;
 use syncline::fs::Time;
 use syncline::hash::{Domain, Hash};
 use syncline::path::Name;
@@ -127,8 +128,12 @@ fn trees(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A directory of [`NAMES`] files, or a hundred directories that hold as many together.
-fn names(flat: bool) -> snapshot::Builder {
+/// A directory of [`NAMES`] files, or a hundred directories that hold as many together. Every file whose number
+/// is a multiple of `edited` holds other bytes.
+fn names(flat: bool, edited: usize) -> snapshot::Builder {
+    let root = move |i: usize| {
+        Hash::of(Domain::Chunk, &[&i.to_le_bytes()[..], &[u8::from(i.is_multiple_of(edited))]].concat())
+    };
     let meta = Meta { mode: 0o644, mtime: Time { secs: 1_700_000_000, nanos: 0 }, ..Meta::default() };
     let file = |i: usize| Entry {
         name: name(i),
@@ -163,11 +168,21 @@ fn snapshots(criterion: &mut Criterion) {
     for (shape, flat) in [("one directory", true), ("100 directories", false)] {
         group.bench_function(BenchmarkId::new("digests of 100k names", shape), |bencher| {
             bencher.iter_batched(
-                || names(flat),
+                || names(flat, NAMES),
                 |builder| builder.finish().root().expect("every file's root is known"),
                 BatchSize::PerIteration,
             );
         });
+    }
+    let old = names(false, NAMES).finish();
+    for edited in [1000, 10] {
+        let new = names(false, edited).finish();
+        group.bench_function(
+            BenchmarkId::new("diff of 100k names, files edited", NAMES / edited),
+            |bencher| {
+                bencher.iter(|| diff(black_box(&old), black_box(&new)).len());
+            },
+        );
     }
     group.finish();
 }
@@ -191,7 +206,7 @@ fn frames(criterion: &mut Criterion) {
         });
     }
 
-    let entries: Vec<WireEntry> = listing(&names(true).finish(), 512);
+    let entries: Vec<WireEntry> = listing(&names(true, NAMES).finish(), 512);
     let listing = Message::Listing {
         dir: 0,
         node: None,

@@ -14,6 +14,7 @@
 //! | [`chunk`] | bytes → chunks |
 //! | [`tree`] | chunks → a file's tree and its root |
 //! | [`snapshot`] | entries → a directory's tree and its root |
+//! | [`diff`](mod@diff) | two snapshots → what changed, with moves, and what it would cost to send |
 //! | [`transfer`] | two snapshots → messages and actions: the session, as state machines without IO |
 //! | [`fs`] | names → the kernel, through directory handles that cannot be left |
 //! | [`net`] | an address and a key → a link whose other end is known |
