@@ -119,3 +119,5 @@ pub mod scan;
 
 pub mod apply;
 pub mod sync;
+
+pub mod cli;

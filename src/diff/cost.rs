@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::chunk::ChunkRef;
 use crate::hash::Hash;
-use crate::snapshot::{EntryId, Node, Snapshot};
+use crate::snapshot::{Entry, EntryId, Node, Snapshot};
 
 /// What of a target its base has nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub fn cost(
     (base, base_chunks): (&Snapshot, impl Fn(EntryId) -> Option<Vec<ChunkRef>>),
     (target, target_chunks): (&Snapshot, impl Fn(EntryId) -> Option<Vec<ChunkRef>>),
 ) -> Cost {
-    let held: HashSet<Hash> = base.all_entries().iter().filter_map(|entry| entry.root()).collect();
+    let held: HashSet<Hash> = base.all_entries().iter().filter_map(Entry::root).collect();
     let mut cost = Cost::default();
     let mut wanted: HashMap<Hash, u32> = HashMap::new();
     let mut asked = HashSet::new();

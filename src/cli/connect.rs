@@ -1,0 +1,130 @@
+//! A server's name → a link to it, and what to do about a key that is new.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::known_hosts;
+use super::location::Server;
+use crate::net::{self, Home, HostCheck, HostPolicy, Identity, KnownHosts, Limits, Link, NetError, PeerId};
+
+/// How long a server may take to answer at all, if the user does not say.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// A machine that is there, but has to read its disk, is given at least so long.
+const STALL_MIN: Duration = Duration::from_secs(20);
+/// An address is tried when the one before it has not answered for so long (RFC 8305, section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// How to connect.
+pub(super) struct Wish {
+    /// Believe, and remember, a server that was not met before.
+    pub(super) accept_new: bool,
+    /// Give up after so long a silence.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Connects to a server whose key is known, or is accepted now.
+pub(super) fn connect(server: &Server, home: &Home, wish: &Wish) -> anyhow::Result<Link> {
+    let path = known_hosts(home);
+    let host = server.known_as();
+    let identity = Identity::load_or_create(&home.config)?;
+    let addrs = net::resolve(&server.host, server.port)?;
+    let attempt = |accept_new: bool| {
+        let hosts = KnownHosts::load(&path)?;
+        let policy = HostPolicy::known_hosts(hosts, &host, move |_| accept_new);
+        race(
+            &addrs,
+            &Attempt { host: host.clone(), identity: identity.clone(), policy, timeout: wish.timeout },
+        )
+    };
+    let link = match attempt(wish.accept_new) {
+        Err(NetError::UnknownHost { host, peer }) if ask(&host, &peer)? => {
+            KnownHosts::remember(&path, &host, peer)?;
+            attempt(false)?
+        }
+        other => other?,
+    };
+    if let Some(peer) = link.peer
+        && wish.accept_new
+        && KnownHosts::load(&path)?.check(&host, &peer) == HostCheck::Unknown
+    {
+        KnownHosts::remember(&path, &host, peer)?;
+    }
+    Ok(link)
+}
+
+/// Asks whether to believe a key, if there is somebody to ask.
+fn ask(host: &str, peer: &PeerId) -> std::io::Result<bool> {
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if !(stdin.is_terminal() && stderr.is_terminal()) {
+        return Ok(false);
+    }
+    write!(
+        stderr,
+        "{host} was not met before. Its key is\n  {peer}\nfingerprint {}\nTrust it and remember it (yes/no)? ",
+        peer.fingerprint()
+    )?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+#[derive(Clone)]
+struct Attempt {
+    host: String,
+    identity: Identity,
+    policy: HostPolicy,
+    timeout: Option<Duration>,
+}
+
+impl Attempt {
+    fn connect(&self, addr: SocketAddr) -> Result<Link, NetError> {
+        let mut limits = Limits::default();
+        if let Some(silence) = self.timeout {
+            limits.idle = silence;
+            limits.keep_alive = limits.keep_alive.min(silence / 3);
+            limits.stall = Some(silence.max(STALL_MIN));
+        }
+        let deadline = self.timeout.unwrap_or(PATIENCE);
+        net::connect(addr, &self.host, &self.identity, self.policy.clone(), &limits, deadline)
+    }
+}
+
+/// Connects to whichever address answers first. Of a name with an address of each family only one may have
+/// the server behind it, and over UDP nothing says so.
+fn race(addrs: &[SocketAddr], attempt: &Attempt) -> Result<Link, NetError> {
+    let [first, others @ ..] = addrs else {
+        return Err(NetError::Resolve { host: attempt.host.clone(), source: None });
+    };
+    if others.is_empty() {
+        return attempt.connect(*first);
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let (tell, told) = mpsc::channel();
+    for (delay, addr) in (0..).map(|turn| STAGGER * turn).zip(addrs.iter().copied()) {
+        let (attempt, over, tell) = (attempt.clone(), over.clone(), tell.clone());
+        // Not joined: one that lost may wait for its deadline, which nobody else has to.
+        std::thread::spawn(move || {
+            std::thread::sleep(delay);
+            if !over.load(Ordering::Relaxed) {
+                let _ = tell.send(attempt.connect(addr));
+            }
+        });
+    }
+    drop(tell);
+    let mut failed = None;
+    for result in told {
+        match result {
+            Err(error) if !error.is_identity() => failed = failed.or(Some(error)),
+            decided => {
+                over.store(true, Ordering::Relaxed);
+                return decided;
+            }
+        }
+    }
+    Err(failed.unwrap_or(NetError::Resolve { host: attempt.host.clone(), source: None }))
+}

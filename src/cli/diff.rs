@@ -1,0 +1,86 @@
+//! `syncline diff`
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use super::tree::{code_of, scan};
+use super::{Done, itemize, json};
+use crate::diff::{Change, Cost, Counts, What, cost, diff};
+use crate::fs::Kind;
+use crate::sync::Place;
+use crate::transfer::message::Item;
+
+/// Print what has to change in directory A to make it B, with moves, and what a sync would have to send.
+///
+/// The lines are those of `sync --itemize-changes --delete B/ A/`. Nothing is written; kept indexes are used
+/// where there are some.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The directory as it is.
+    #[arg(value_name = "A")]
+    base: OsString,
+
+    /// The directory as it should be.
+    #[arg(value_name = "B")]
+    target: OsString,
+
+    /// An object a line, the last one a summary.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> Done {
+    let base = scan(Place::open(Path::new(&args.base))?, args.json)?;
+    let target = scan(Place::open(Path::new(&args.target))?, args.json)?;
+    let (old, new) = (&base.scan.snapshot, &target.scan.snapshot);
+    let changes = diff(old, new);
+    let cost = cost((old, |id| base.scan.chunks(id)), (new, |id| target.scan.chunks(id)));
+    let mut out = BufWriter::new(io::stdout().lock());
+    if args.json {
+        tell_json(&mut out, &changes, cost)?;
+    } else {
+        for change in &changes {
+            writeln!(out, "{}", itemize::columns(&Item::from(change)))?;
+        }
+        let Counts { created, updated, deleted, moved, metadata_only } = Counts::of(&changes);
+        writeln!(
+            out,
+            "{created} created, {updated} updated, {moved} moved, {deleted} deleted, {metadata_only} touched; \
+             a sync would send {} ({} bytes)",
+            HumanBytes(cost.bytes),
+            cost.bytes
+        )?;
+    }
+    out.flush()?;
+    Ok(code_of(&[&base, &target]))
+}
+
+fn tell_json(out: &mut impl Write, changes: &[Change], cost: Cost) -> io::Result<()> {
+    for change in changes {
+        let mut object = json::item(&Item::from(change));
+        if let What::KindChanged { from } = change.what {
+            let was = match from {
+                Kind::File => "file",
+                Kind::Dir => "dir",
+                Kind::Symlink => "symlink",
+                Kind::Special => "special",
+            };
+            json::extend(&mut object, json!({ "change": "kind", "was": was }));
+        }
+        writeln!(out, "{}", Value::from(object))?;
+    }
+    let Counts { created, updated, deleted, moved, metadata_only } = Counts::of(changes);
+    let mut object = json::event("summary");
+    json::extend(
+        &mut object,
+        json!({
+            "created": created, "updated": updated, "deleted": deleted, "moved": moved,
+            "metadata_only": metadata_only, "chunks_missing": cost.chunks, "bytes_missing": cost.bytes,
+        }),
+    );
+    writeln!(out, "{}", Value::from(object))
+}

@@ -1,0 +1,181 @@
+//! Errors → one line for people, perhaps a hint, and the exit code.
+//!
+//! | code | what |
+//! |---|---|
+//! | 1 | the command line or a configuration file is wrong |
+//! | 2 | the two ends speak different versions |
+//! | 10, 30 | the network failed; nothing moved for too long |
+//! | 11 | this machine's files or locks |
+//! | 12, 22 | the other end broke the protocol, or claimed too much |
+//! | 20 | interrupted by a signal |
+//! | 23, 24 | some paths could not be made equal; some vanished |
+//! | 40, 41 | somebody's identity was not accepted; bytes were not what they were said to be |
+
+use std::fmt::Write;
+use std::io;
+
+use clap::error::{ContextKind, ErrorKind};
+
+use crate::net::NetError;
+use crate::path::Escaped;
+use crate::sync::SyncError;
+use crate::transfer::ProtocolError;
+
+pub(super) const CODE_USAGE: u8 = 1;
+const CODE_SOCKET: u8 = 10;
+const CODE_FILES: u8 = 11;
+const CODE_TIMEOUT: u8 = 30;
+const CODE_IDENTITY: u8 = 40;
+
+/// A mistake of the user, with what may help.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Usage {
+    text: String,
+    hint: Option<String>,
+}
+
+impl Usage {
+    pub(super) fn new(text: impl Into<String>) -> Usage {
+        Usage { text: text.into(), hint: None }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Usage {
+        Usage { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Prints an error, and gives the exit code.
+pub(super) fn tell(error: &anyhow::Error) -> u8 {
+    print(&line(error), hint(error).as_deref());
+    code(error)
+}
+
+fn print(line: &str, hint: Option<&str>) {
+    eprintln!("syncline: error: {}", one_line(line));
+    if let Some(hint) = hint {
+        eprintln!("hint: {}", one_line(hint));
+    }
+}
+
+/// Prints what clap has to say of the command line, and gives the exit code: 0 for help that was asked for.
+pub(super) fn usage(error: &clap::Error) -> u8 {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return if asked { 0 } else { CODE_USAGE };
+    }
+    // The first paragraph says what is wrong; the others, how it is done.
+    let text = error.render().to_string();
+    let words = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+    let line = words.collect::<Vec<_>>().join(" ");
+    let suggested =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    let hint =
+        suggested.iter().find_map(|kind| error.get(*kind)).map(|value| format!("did you mean {value}?"));
+    let hint = hint.unwrap_or_else(|| "--help tells what there is".to_owned());
+    print(line.strip_prefix("error: ").unwrap_or(&line), Some(&hint));
+    CODE_USAGE
+}
+
+/// The error and what caused it, each said once.
+pub(super) fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        let cause = cause.trim();
+        if line.is_empty() {
+            cause.clone_into(&mut line);
+        } else if !line.contains(cause) {
+            let _ = write!(line, ": {cause}");
+        }
+    }
+    line
+}
+
+/// Escapes what is not safe on a terminal; what was escaped before stays as it is.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for part in text.split_inclusive('\\') {
+        let (part, backslash) = part.strip_suffix('\\').map_or((part, ""), |part| (part, "\\"));
+        let _ = write!(line, "{}{backslash}", Escaped(part.as_bytes()));
+    }
+    line
+}
+
+/// The exit code of an error.
+pub(super) fn code(error: &anyhow::Error) -> u8 {
+    let known = error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref::<SyncError>() {
+            return Some(error.code());
+        }
+        if let Some(error) = cause.downcast_ref::<NetError>() {
+            return Some(of_net(error));
+        }
+        if cause.is::<Usage>() || cause.is::<crate::scan::FilterError>() {
+            return Some(CODE_USAGE);
+        }
+        cause.is::<io::Error>().then_some(CODE_FILES)
+    });
+    // An error is never success, whatever a peer gave as its code.
+    known.unwrap_or(CODE_USAGE).max(CODE_USAGE)
+}
+
+fn of_net(error: &NetError) -> u8 {
+    match error {
+        _ if error.is_identity() => CODE_IDENTITY,
+        NetError::Timeout { .. } => CODE_TIMEOUT,
+        NetError::Io { path: Some(_), .. } => CODE_FILES,
+        _ => CODE_SOCKET,
+    }
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(usage) = cause.downcast_ref::<Usage>() {
+            return usage.hint.clone();
+        }
+        let net = match cause.downcast_ref::<SyncError>() {
+            Some(SyncError::Net(error)) => Some(error),
+            Some(SyncError::Protocol(ProtocolError::Aborted { .. })) => return None,
+            _ => cause.downcast_ref::<NetError>(),
+        };
+        match net? {
+            NetError::UnknownHost { .. } => {
+                Some("compare it with what `syncline id` prints there, then use --accept-new".to_owned())
+            }
+            NetError::HostKeyChanged { host, .. } => Some(format!(
+                "if the server was given a new key, remove the line of {host} from the file known_hosts; if not, \
+                 someone stands between"
+            )),
+            NetError::NotAuthorised => Some("let the server run `syncline trust` with what `syncline id` prints here".to_owned()),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_said_once_and_on_one_line() {
+        let io = || io::Error::other("disk\non fire");
+        let root = SyncError::Root { path: "/a\x1b".into(), operation: "open", source: io() };
+        assert_eq!(one_line(&line(&root.into())), "/a\\x1b: open: disk\\x0aon fire");
+        let net = NetError::Io { op: "bind", path: None, source: io() };
+        assert_eq!(one_line(&line(&net.into())), "bind: disk\\x0aon fire");
+    }
+
+    #[test]
+    fn codes_are_those_that_scripts_depend_on() {
+        let check = |error: anyhow::Error, expected| assert_eq!(code(&error), expected, "{error:?}");
+        check(Usage::new("no").into(), 1);
+        check(NetError::NotAuthorised.into(), 40);
+        check(NetError::Timeout { what: "connecting", after: std::time::Duration::ZERO }.into(), 30);
+        check(NetError::Resolve { host: String::new(), source: None }.into(), 10);
+        check(SyncError::Locked { path: "x".into(), pid: None }.into(), 11);
+        check(io::Error::other("x").into(), 11);
+        // A peer that fails with code 0 has failed all the same.
+        check(SyncError::Protocol(ProtocolError::Aborted { code: 0, text: String::new() }).into(), 1);
+    }
+}

@@ -1,0 +1,90 @@
+//! Results → JSON, an object a line.
+//!
+//! A path is text as it stands; one that is not UTF-8 is escaped as for a terminal, and beside it `…_bytes`
+//! has its bytes in hexadecimal.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use crate::path::{Escaped, RelPath};
+use crate::transfer::message::{Change, Item, Kind, MetaChange};
+
+/// An object whose `event` tells what it is.
+pub(super) fn event(name: &str) -> Map<String, Value> {
+    Map::from_iter([("event".to_owned(), name.into())])
+}
+
+/// Adds the fields of a `json!` object.
+pub(super) fn extend(object: &mut Map<String, Value>, fields: Value) {
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+}
+
+/// Adds a path.
+pub(super) fn path(object: &mut Map<String, Value>, key: &str, path: &RelPath) {
+    let bytes = if path.is_root() { b"." } else { path.as_bytes() };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => drop(object.insert(key.to_owned(), text.into())),
+        Err(_) => {
+            object.insert(key.to_owned(), Escaped(bytes).to_string().into());
+            let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+            object.insert(format!("{key}_bytes"), hex.into());
+        }
+    }
+}
+
+/// One change.
+pub(super) fn item(item: &Item) -> Map<String, Value> {
+    let mut object = event("item");
+    path(&mut object, "path", &item.path);
+    let kind = match item.kind {
+        Kind::File => "file",
+        Kind::Dir => "dir",
+        Kind::Symlink => "symlink",
+        Kind::Link => "hardlink",
+        Kind::Special => "special",
+    };
+    let (change, fields) = match &item.change {
+        Change::Created => ("created", None),
+        Change::Updated { size, meta } => ("updated", Some(names(*size, *meta))),
+        Change::Meta(meta) => ("metadata", Some(names(false, *meta))),
+        Change::Moved { .. } => ("moved", None),
+        Change::Deleted => ("deleted", None),
+    };
+    extend(&mut object, json!({ "kind": kind, "change": change }));
+    if let Some(fields) = fields {
+        object.insert("differs".to_owned(), fields);
+    }
+    if let Change::Moved { from } = &item.change {
+        path(&mut object, "from", from);
+    }
+    object
+}
+
+fn names(size: bool, meta: MetaChange) -> Value {
+    let MetaChange { mode, uid, gid, mtime } = meta;
+    let fields = [(size, "size"), (mtime, "mtime"), (mode, "mode"), (uid, "uid"), (gid, "gid")];
+    fields.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| Value::from(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_not_utf8_loses_nothing() {
+        let object = |bytes| {
+            let mut object = event("x");
+            path(&mut object, "path", &RelPath::new(bytes).unwrap());
+            Value::from(object).to_string()
+        };
+        assert_eq!(object(b"a\n\"\\b"), r#"{"event":"x","path":"a\n\"\\b"}"#);
+        assert_eq!(object(b"a\xff"), r#"{"event":"x","path":"a\\xff","path_bytes":"61ff"}"#);
+        assert_eq!(object(b""), r#"{"event":"x","path":"."}"#);
+    }
+}

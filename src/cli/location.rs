@@ -1,0 +1,197 @@
+//! What the user wrote for a source or a destination → a local path, or a tree at a server.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::error::Usage;
+use crate::path::{Escaped, RelPath};
+use crate::sync::client::Remote;
+
+/// The port that a daemon has if none is given.
+pub(super) const DEFAULT_PORT: u16 = 4873;
+
+const SCHEME: &[u8] = b"syncline://";
+
+/// One end of a sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Location {
+    /// A path of this machine.
+    Local(PathBuf),
+    /// A tree that a daemon serves.
+    Remote { server: Server, remote: Remote },
+}
+
+/// Where a daemon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    /// A name or an address, without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Server {
+    /// `HOST:PORT`, as it stands in the file of known hosts.
+    pub(super) fn known_as(&self) -> String {
+        let Server { host, port } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+impl Location {
+    /// Reads what the user wrote.
+    pub(super) fn parse(text: &OsStr) -> Result<Location, Usage> {
+        let bytes = text.as_bytes();
+        if bytes.is_empty() {
+            return Err(Usage::new("an empty path").hint("the current directory is `.`"));
+        }
+        if let Some(rest) = bytes.strip_prefix(SCHEME) {
+            return url(rest).map_err(|why| {
+                Usage::new(format!("{}: {why}", Escaped(bytes)))
+                    .hint("the form is syncline://HOST[:PORT]/MODULE[/PATH]")
+            });
+        }
+        let path = Path::new(text);
+        let first = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
+        if let Some(at) = first.iter().position(|byte| *byte == b':')
+            && at > 0
+            && path.symlink_metadata().is_err()
+        {
+            let local = format!("for a local path write ./{}", Escaped(bytes));
+            return Err(Usage::new(format!("{}: ssh is not supported yet", Escaped(bytes))).hint(local));
+        }
+        Ok(Location::Local(path.to_owned()))
+    }
+}
+
+fn url(rest: &[u8]) -> Result<Location, String> {
+    let mut parts = rest.splitn(3, |byte| *byte == b'/');
+    let server = server(parts.next().unwrap_or_default())?;
+    let module = decode(parts.next().unwrap_or_default())?;
+    let module = String::from_utf8(module).map_err(|_| "the module's name is not UTF-8".to_owned())?;
+    if module.is_empty() {
+        return Err("no module".to_owned());
+    }
+    let path = decode(parts.next().unwrap_or_default())?;
+    let contents = path.ends_with(b"/");
+    // As in a local path, slashes in a row are one.
+    let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+    let path = RelPath::new(&names.join(&b'/')).map_err(|error| error.to_string())?;
+    Ok(Location::Remote { server, remote: Remote { module, path, contents } })
+}
+
+fn server(text: &[u8]) -> Result<Server, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "the host is not UTF-8".to_owned())?;
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or("no ] behind the address")?;
+            (host, port.strip_prefix(':').or(port.is_empty().then_some("")).ok_or("no port behind the ]")?)
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    if host.is_empty() {
+        return Err("no host".to_owned());
+    }
+    if host.contains('@') {
+        return Err("there are no users here, only keys".to_owned());
+    }
+    if port.contains(':') {
+        return Err("an IPv6 address stands in [brackets]".to_owned());
+    }
+    let port = match port {
+        "" => DEFAULT_PORT,
+        port => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("{port:?} is no port"))?,
+    };
+    Ok(Server { host: host.to_owned(), port })
+}
+
+/// Undoes percent-encoding (RFC 3986, section 2.1).
+fn decode(text: &[u8]) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
+            return Err("a % without two hexadecimal digits; a % itself is %25".to_owned());
+        };
+        bytes.push((high << 4 | low) as u8);
+        rest = &tail[2..];
+    }
+    Ok(bytes)
+}
+
+/// The path that `NAME=PATH:MODE` holds: bytes, as paths are.
+pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(text: &str) -> Result<(String, String, String, bool), String> {
+        match Location::parse(OsStr::new(text)) {
+            Ok(Location::Remote { server, remote }) => {
+                let path = String::from_utf8(remote.path.as_bytes().to_vec()).unwrap();
+                Ok((server.known_as(), remote.module, path, remote.contents))
+            }
+            Ok(Location::Local(path)) => panic!("{path:?} is local"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn urls_name_a_server_a_module_and_a_path() {
+        let check = |text, known_as: &str, module: &str, path: &str, contents| {
+            let expected = (known_as.to_owned(), module.to_owned(), path.to_owned(), contents);
+            assert_eq!(remote(text), Ok(expected), "{text}");
+        };
+        check("syncline://host/m", "host:4873", "m", "", false);
+        check("syncline://host:99/m/", "host:99", "m", "", false);
+        check("syncline://host/m/a/b", "host:4873", "m", "a/b", false);
+        check("syncline://host/m/a//b/", "host:4873", "m", "a/b", true);
+        check("syncline://[::1]:7/m/a%20b%25", "[::1]:7", "m", "a b%", false);
+        check("syncline://[fe80::1]/m", "[fe80::1]:4873", "m", "", false);
+    }
+
+    #[test]
+    fn what_is_no_url_says_why() {
+        for text in [
+            "syncline://",
+            "syncline:///m",
+            "syncline://host",
+            "syncline://host/",
+            "syncline://host:0/m",
+            "syncline://host:x/m",
+            "syncline://::1/m",
+            "syncline://[::1/m",
+            "syncline://[::1]x/m",
+            "syncline://me@host/m",
+            "syncline://host/m/%zz",
+            "syncline://host/m/%4",
+            "syncline://host/m/a/../b",
+            "syncline://host/m/a%2f..%2fb",
+            "syncline://host/m/a%00",
+        ] {
+            assert!(remote(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_colon_before_any_slash_means_ssh_unless_there_is_such_a_path() {
+        let check = |text: &str, local| {
+            assert_eq!(matches!(Location::parse(OsStr::new(text)), Ok(Location::Local(_))), local, "{text}");
+        };
+        check("host:dir", false);
+        check("me@host:/dir", false);
+        check("./host:dir", true);
+        check("dir/a:b", true);
+        check(":x", true);
+        check("", false);
+    }
+}

@@ -1,0 +1,215 @@
+//! A workbench: a folder with a home of its own, the program, and what to look for in what it did.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(super) struct Bench {
+    dir: TempDir,
+}
+
+/// What one run did.
+pub(super) struct Ran {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+impl Bench {
+    pub(super) fn new() -> Bench {
+        Bench { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    pub(super) fn read(&self, name: &str) -> String {
+        String::from_utf8(fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.path(name).symlink_metadata().is_ok()
+    }
+
+    /// The program with the home `home`, in the folder of the bench.
+    pub(super) fn command(&self, home: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+        command.current_dir(self.dir.path()).env("SYNCLINE_HOME", self.path(home)).env_remove("SYNCLINE_LOG");
+        command.args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(super) fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command("home", args).output().unwrap())
+    }
+
+    /// Runs it, and nothing may go wrong.
+    pub(super) fn ok(&self, args: &[&str]) -> Ran {
+        let ran = self.run(args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {}", ran.out);
+        ran
+    }
+
+    /// Runs it, and it fails with this code and one line, perhaps with a hint.
+    pub(super) fn fails(&self, code: i32, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+        let lines: Vec<&str> = ran.err.lines().collect();
+        let error =
+            lines[0].strip_prefix("syncline: error: ").unwrap_or_else(|| panic!("{args:?}: {}", ran.err));
+        assert!(lines[1..].iter().all(|line| line.starts_with("hint: ")) && lines.len() <= 2, "{}", ran.err);
+        error.to_owned()
+    }
+
+    /// Runs it with `--json`, and gives the summary.
+    pub(super) fn summary(&self, args: &[&str]) -> Value {
+        let ran = self.ok(&[args, &["--json"]].concat());
+        let last = ran.json().pop().unwrap();
+        assert_eq!(last["event"], "summary");
+        last
+    }
+
+    /// Two trees hold the same names, kinds, bytes, modes and times; and the program finds so too.
+    pub(super) fn assert_equal(&self, a: &str, b: &str) {
+        assert_eq!(self.listing(a), self.listing(b));
+        let counted = self.summary(&["diff", a, b]);
+        for field in ["created", "updated", "deleted", "moved", "metadata_only", "bytes_missing"] {
+            assert_eq!(counted[field], 0, "{field}: {counted}");
+        }
+    }
+
+    fn listing(&self, name: &str) -> Vec<(PathBuf, u32, i64, i64, Vec<u8>)> {
+        let root = self.path(name);
+        let mut open = vec![root.clone()];
+        let mut listed = Vec::new();
+        while let Some(path) = open.pop() {
+            let meta = path.symlink_metadata().unwrap();
+            let bytes = if meta.is_dir() {
+                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                Vec::new()
+            } else if meta.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            let path = path.strip_prefix(&root).unwrap().to_owned();
+            listed.push((path, meta.mode(), meta.mtime(), meta.mtime_nsec(), bytes));
+        }
+        listed.sort();
+        listed
+    }
+
+    /// Starts a daemon with the home `server`, which lets in the client of `home`.
+    pub(super) fn serve(&self, modules: &[&str]) -> Daemon {
+        let id = self.ok(&["id"]).out;
+        let trusted = self.command("server", &["trust", id.trim(), "--comment", "test"]).output().unwrap();
+        assert!(trusted.status.success());
+        self.listen(modules, "127.0.0.1:0")
+    }
+
+    pub(super) fn listen(&self, modules: &[&str], addr: &str) -> Daemon {
+        let mut args = vec!["serve", "--listen", addr];
+        modules.iter().for_each(|module| args.extend(["--module", module]));
+        self.start(&args)
+    }
+
+    /// Starts a daemon, and waits until it is ready.
+    pub(super) fn start(&self, args: &[&str]) -> Daemon {
+        let mut command = self.command("server", args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["listening", "on", addr, "id", id] = words[..] else {
+            let mut err = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+            panic!("{line:?} {err}")
+        };
+        Daemon { addr: addr.to_owned(), id: id.to_owned(), child }
+    }
+}
+
+impl Ran {
+    pub(super) fn of(output: Output) -> Ran {
+        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8, whatever the names");
+        Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    pub(super) fn json(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The root that was printed.
+    pub(super) fn root(&self) -> &str {
+        self.out.lines().find_map(|line| line.strip_prefix("root ")).unwrap()
+    }
+
+    pub(super) fn has_line(&self, line: &str) -> bool {
+        self.out.lines().any(|found| found == line)
+    }
+}
+
+/// A daemon, killed if a test forgets it.
+pub(super) struct Daemon {
+    pub(super) addr: String,
+    pub(super) id: String,
+    child: Child,
+}
+
+impl Daemon {
+    pub(super) fn url(&self, rest: &str) -> String {
+        format!("syncline://{}/{rest}", self.addr)
+    }
+
+    /// Asks it to stop, and gives its exit code and its log.
+    pub(super) fn stop(mut self) -> (i32, String) {
+        terminate(&self.child);
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code().unwrap_or(-1), log)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn terminate(child: &Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+/// Bytes that no compressor makes smaller and no two calls with other seeds share.
+pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// A folder's name in bytes that need not be text.
+pub(super) fn raw(dir: &Path, name: &[u8]) -> PathBuf {
+    dir.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))
+}
