@@ -129,7 +129,7 @@ fn trees(criterion: &mut Criterion) {
 }
 
 /// A directory of [`NAMES`] files, or a hundred directories that hold as many together. Every file whose number
-/// is a multiple of `edited` holds other bytes.
+/// is a multiple of `edited` holds other bytes: with [`NAMES`], the first alone.
 fn names(flat: bool, edited: usize) -> snapshot::Builder {
     let root = move |i: usize| {
         Hash::of(Domain::Chunk, &[&i.to_le_bytes()[..], &[u8::from(i.is_multiple_of(edited))]].concat())
@@ -138,11 +138,7 @@ fn names(flat: bool, edited: usize) -> snapshot::Builder {
     let file = |i: usize| Entry {
         name: name(i),
         meta,
-        node: Node::File {
-            size: i as u64,
-            root: Some(Hash::of(Domain::Chunk, &i.to_le_bytes())),
-            link: None,
-        },
+        node: Node::File { size: i as u64, root: Some(root(i)), link: None },
     };
     let mut builder = snapshot::Builder::new(Profile::default(), Params::default(), meta);
     if flat {

@@ -21,6 +21,7 @@
 //! | [`scan`] | a directory on disk → a snapshot, by one stat a name |
 //! | [`apply`] | actions → a destination that is durable and never half new |
 //! | [`sync`] | two directories → one root: what drives all of the above |
+//! | [`cli`] | the program: arguments → one of the above |
 //!
 //! Up to and including [`transfer`] nothing does IO, reads a clock, starts a thread or draws a random number;
 //! time and outcomes are arguments there.
