@@ -18,8 +18,26 @@ use rustix::io::Errno;
 /// # Errors
 /// `EFBIG` if it holds more than `bytes_max`, and whatever opening and reading report.
 pub fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    read_open(File::open(path)?, bytes_max)
+}
+
+/// Reads the whole file if nobody but its owner may open it: a private key.
+///
+/// # Errors
+/// `PermissionDenied` if its group or others may, and those of [`read`].
+pub fn read_private(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        let reason = format!("mode {mode:04o} lets others read it; only 0600 or 0400 will do");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    read_open(file, bytes_max)
+}
+
+fn read_open(file: File, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > bytes_max {
         return Err(Errno::FBIG.into());
     }

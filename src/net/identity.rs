@@ -22,7 +22,8 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::sign::SigningKey;
 
-use super::{NetError, base32, state};
+use super::{NetError, base32};
+use crate::fs::state;
 
 /// The key's file name in [`Home::config`].
 pub const KEY_FILE: &str = "id_ed25519";

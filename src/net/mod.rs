@@ -42,7 +42,6 @@ mod io;
 mod link;
 mod memory;
 mod quic;
-mod state;
 mod tls;
 mod trust;
 

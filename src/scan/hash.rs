@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::parallel::{PARALLEL_BYTES, hash_parallel};
 use super::walk::{io_error, join};
 use super::{Clock, Fingerprint, Opener, Options, Scan, ScanError, Seen};
 use crate::chunk::{ChunkRef, Chunker, Splitter};
@@ -96,6 +97,22 @@ impl Scan {
         let sized: Vec<(EntryId, u64)> =
             unknown.iter().map(|&id| (id, self.snapshot.entry(id).size().unwrap_or(0))).collect();
         monitor.begin(Phase::Hash, Some(sized.len() as u64), Some(sized.iter().map(|file| file.1).sum()));
+        // Very large files one after the other, each on all threads; then the others, each on one.
+        let (huge, sized): (Vec<_>, Vec<_>) =
+            sized.into_iter().partition(|(_, size)| *size >= PARALLEL_BYTES && options.threads > 1);
+        let chunker = Chunker::new(self.snapshot.params());
+        let mut huge_opener = opener.clone();
+        for (id, _) in huge {
+            let advance = |bytes| monitor.advance(Phase::Hash, 0, bytes);
+            let mut hash =
+                |file: &dyn File, size| hash_parallel(file, size, &chunker, options.threads, &advance);
+            let settled = hash_settled(|| huge_opener.file(&self.snapshot, id), &mut hash, &options.now);
+            match named(&self.snapshot, id, settled) {
+                Ok((id, Settled { root, chunks, seen })) => self.learn_list(id, root, chunks, &seen),
+                Err(error) => self.errors.push(error),
+            }
+            monitor.advance(Phase::Hash, 1, 0);
+        }
         let batches = batches(&sized);
         let next = AtomicUsize::new(0);
         let snapshot = &self.snapshot;
@@ -163,7 +180,19 @@ fn hash_one(
     hasher: &mut FileHasher,
     options: &Options,
 ) -> Result<(EntryId, Settled), ScanError> {
-    match hash_settled(|| opener.file(snapshot, id), hasher, &options.now) {
+    let mut hash = |file: &dyn File, size| {
+        let (root, chunks, len) = hash_file(file, size, hasher)?;
+        Ok((root, chunks.to_vec(), len))
+    };
+    named(snapshot, id, hash_settled(|| opener.file(snapshot, id), &mut hash, &options.now))
+}
+
+fn named(
+    snapshot: &Snapshot,
+    id: EntryId,
+    settled: Result<Settled, Unsettled>,
+) -> Result<(EntryId, Settled), ScanError> {
+    match settled {
         Ok(settled) => Ok((id, settled)),
         Err(Unsettled::Io(operation, source)) => Err(io_error(snapshot.path(id), operation, source)),
         Err(Unsettled::Changed) => Err(ScanError::Changed { path: snapshot.path(id) }),
@@ -179,7 +208,7 @@ pub(super) enum Unsettled {
 /// Hashes a file that stays the same from a stat before to a stat after; tries twice.
 pub(super) fn hash_settled(
     mut open: impl FnMut() -> io::Result<FileRef>,
-    hasher: &mut FileHasher,
+    hash: &mut dyn FnMut(&dyn File, u64) -> io::Result<(Hash, Vec<ChunkRef>, u64)>,
     now: &Clock,
 ) -> Result<Settled, Unsettled> {
     let failed = |operation| move |error| Unsettled::Io(operation, error);
@@ -188,10 +217,10 @@ pub(super) fn hash_settled(
         let file = open().map_err(failed("open"))?;
         let clock = now();
         let stat = file.stat().map_err(failed("stat"))?;
-        let (root, chunks, len) = hash_file(&*file, stat.size, hasher).map_err(failed("read"))?;
+        let (root, chunks, len) = hash(&*file, stat.size).map_err(failed("read"))?;
         let after = file.stat().map_err(failed("stat"))?;
         if len == stat.size && Fingerprint::of(&stat) == Fingerprint::of(&after) {
-            let chunks = (chunks.len() > 1).then(|| chunks.into());
+            let chunks = (chunks.len() > 1).then(|| chunks.into_boxed_slice());
             return Ok(Settled { root, chunks, seen: Seen { stat, clock } });
         }
     }

@@ -40,6 +40,7 @@ mod hash;
 mod index;
 mod links;
 mod open;
+mod parallel;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -1,8 +1,10 @@
 //! The end that connected: asks a server for a module, then sends or receives.
 
-use super::resolve::Shape;
+use std::path::Path;
+
+use super::resolve::{self, Shape};
 use super::wire::{self, Use, Wire};
-use super::{Options, Place, Summary, SyncError, Tree, destination, source};
+use super::{Options, Summary, SyncError, Tree, destination, source};
 use crate::chunk;
 use crate::codec::Bounded;
 use crate::net::Link;
@@ -36,31 +38,22 @@ pub(super) fn agent() -> Text {
 pub fn push(
     link: Link,
     remote: &Remote,
-    from: super::resolve::Source,
+    from: resolve::Source,
     options: &Options,
 ) -> Result<Summary, SyncError> {
-    let (mut path, mut make, mut only) = (remote.path.clone(), 1, None);
-    let mut shown = None;
-    match &from.shape {
-        Shape::Contents => {}
-        Shape::Dir(name) => (path, make) = (path.join(name), 2),
-        // Without a slash the last name of the path is the file's own.
-        Shape::File(name) if remote.contents || path.is_root() => only = Some(name.clone()),
-        Shape::File(name) => {
-            if let Some((parent, last)) = path.split_last() {
-                // Which of the two it is only the server knows; a directory there wins.
-                (path, make, shown) = (parent, 0, Some(last));
-            }
-            only = shown.clone().or_else(|| Some(name.clone()));
-        }
-    }
-    let hello = hello(Direction::Push, remote, path, make, only.clone(), options);
+    let (path, make, only) = match &from.shape {
+        Shape::Contents => (remote.path.clone(), 1, None),
+        Shape::Dir(name) => (remote.path.join(name), 2, None),
+        // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
+        Shape::File(name) => (remote.path.clone(), u8::from(remote.contents), Some(name.clone())),
+    };
+    let hello = hello(Direction::Push, remote, path, make, only, options);
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
         let welcome = greet(&wire, hello)?;
         let profile = profile_of(&welcome)?;
-        let place = from.shown_as(welcome.only.or(only));
+        let place = from.shown_as(welcome.only);
         let tree = Tree::scan(place, profile, options, false)?;
         source::run(tree, &wire, options)
     })();
@@ -84,35 +77,30 @@ pub fn push(
     Ok(super::summary_of(received, &tree.scan.errors, stats.wire()))
 }
 
-/// Makes a local tree what a server's tree is. `to` opens the local tree once it is known what the remote one
-/// is.
+/// Makes the local tree at `to` what a server's tree is, by the rules of [`super::resolve`].
 ///
 /// # Errors
 /// [`SyncError`], if the run ended early.
-pub fn pull(
-    link: Link,
-    remote: &Remote,
-    to: impl FnOnce(&Shape) -> Result<Place, SyncError>,
-    options: &Options,
-) -> Result<Summary, SyncError> {
-    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, None, options);
+pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
+    let last = remote.path.split_last().map(|(_, name)| name);
+    let expected = resolve::file_name(to).or_else(|| last.clone());
+    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, expected.clone(), options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
         let welcome = greet(&wire, hello)?;
         let profile = profile_of(&welcome)?;
-        let name = remote.path.split_last().map(|(_, name)| name).filter(|_| !remote.contents);
+        let name = last.filter(|_| !remote.contents);
         let shape = match (welcome.only, name) {
+            // A server may say that it is a file, not what the file is called.
+            (Some(file), _) if Some(&file) != expected.as_ref() => {
+                return Err(violation(format!("the file {file}, which was not asked for")).into());
+            }
             (Some(file), _) => Shape::File(file),
             (None, Some(name)) => Shape::Dir(name),
             (None, None) => Shape::Contents,
         };
-        let mut place = to(&shape)?;
-        if let (Shape::File(name), Some(only)) = (&shape, &place.only)
-            && name != only
-        {
-            place = Place { root: renaming(place.root, name, only)?, only: Some(name.clone()), ..place };
-        }
+        let place = resolve::destination(to, &shape, options.dry_run)?;
         place.lock()?;
         let tree = Tree::scan(place, profile, options, true)?;
         destination::run(tree, &wire, options, false)
@@ -121,11 +109,6 @@ pub fn pull(
     let received = result?;
     closed?;
     Ok(super::summary_of(received, &[], stats.wire()))
-}
-
-fn renaming(_dir: crate::fs::DirRef, name: &Name, only: &Name) -> Result<crate::fs::DirRef, SyncError> {
-    let text = format!("a remote file keeps its name: {name} cannot become {only}; name a directory");
-    Err(SyncError::Usage { text })
 }
 
 fn hello(

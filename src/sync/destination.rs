@@ -323,11 +323,9 @@ impl Session<'_> {
                 if received.root.is_some() {
                     compare(&finale.mirror, &after.snapshot)?;
                 }
-                tree.scan = after;
-                tree.keep(self.options);
-            } else if !tree.indexed {
-                tree.keep(self.options);
+                tree.replace(after);
             }
+            tree.keep(self.options);
         }
         let Received { root, report, code, round_trips, .. } = received;
         for Problem { path, text } in &received.problems {

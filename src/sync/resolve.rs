@@ -95,15 +95,21 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
             Ok(Place::new(root.map_err(|error| root_error(&inner, "open", error))?, &inner))
         }
         Shape::File(name) => {
-            let as_dir = means_contents(path.as_os_str().as_bytes());
-            if as_dir || os::open_root(path).is_ok() {
+            let Some(own_name) = file_name(path) else {
                 let place = open_or_create(path, dry_run)?;
                 return Ok(Place { only: Some(name.clone()), ..place });
-            }
-            let (parent, name) = split(path).map_err(|error| root_error(path, "open", error))?;
-            Ok(Place { only: Some(name), ..Place::open(&parent)? })
+            };
+            let (parent, _) = split(path).map_err(|error| root_error(path, "open", error))?;
+            Ok(Place { only: Some(own_name), ..Place::open(&parent)? })
         }
     }
+}
+
+/// The name that a destination path gives to a single file; `None` if it is a directory, which keeps the name.
+#[must_use]
+pub fn file_name(path: &Path) -> Option<Name> {
+    let as_dir = means_contents(path.as_os_str().as_bytes()) || os::open_root(path).is_ok();
+    if as_dir { None } else { split(path).ok().map(|(_, name)| name) }
 }
 
 fn open_or_create(path: &Path, dry_run: bool) -> Result<Place, SyncError> {

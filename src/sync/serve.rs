@@ -9,7 +9,7 @@ use super::{Options, Place, SyncError, Tree, destination, source};
 use crate::chunk;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
-use crate::path::Escaped;
+use crate::path::{Escaped, Name, RelPath};
 use crate::scan::Filter;
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameReader;
@@ -123,7 +123,7 @@ fn session(
 }
 
 /// Opens the tree the client asked for, confined to the module; and, for a single file, its name.
-fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<crate::path::Name>), SyncError> {
+fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncError> {
     let name = Escaped(&hello.module).to_string();
     // The server's own path is not the client's to know.
     let failed = |error: std::io::Error| {
@@ -131,24 +131,31 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<crate::path::Na
     };
     let root = os::open_root(&module.root).map_err(failed)?;
     let push = hello.direction == Direction::Push;
-    // A push of a file to a path that is a directory there puts the file into it.
+    let at = |dir, path: &RelPath, only| Place { only, ..Place::new(dir, &module.root.join(os_path(path))) };
     if let Some(file) = hello.only.as_ref().filter(|_| push) {
-        let (dir, _) = below(&root, &hello.path, hello.make, hello.dry_run).map_err(failed)?;
-        let path = module.root.join(os_path(&hello.path));
-        return Ok((Place { only: Some(file.clone()), ..Place::new(dir, &path) }, Some(file.clone())));
+        // To a directory, under its own name; else to a file of that path, there already or not.
+        let (dir, name) =
+            match (below(&root, &hello.path, hello.make, hello.dry_run), hello.path.split_last()) {
+                (Ok((dir, name)), _) => (dir, name.unwrap_or_else(|| file.clone())),
+                (Err(error), Some((parent, last))) if error.kind() == std::io::ErrorKind::NotFound => {
+                    (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.0, last)
+                }
+                (Err(error), _) => return Err(failed(error)),
+            };
+        return Ok((at(dir, &hello.path, Some(name.clone())), Some(name)));
     }
-    let (dir, file) =
-        below(&root, &hello.path, if push { hello.make } else { 0 }, hello.dry_run).map_err(failed)?;
-    let place = Place::new(dir, &module.root.join(os_path(&hello.path)));
+    let make = if push { hello.make } else { 0 };
+    let (dir, file) = below(&root, &hello.path, make, hello.dry_run).map_err(failed)?;
     Ok(match file {
         Some(file) => {
-            let root = one_file(place.root, file.clone(), file.clone());
-            (Place { root, only: Some(file.clone()), ..place }, Some(file))
+            let shown = hello.only.clone().unwrap_or_else(|| file.clone());
+            let view = one_file(dir, file, shown.clone());
+            (at(view, &hello.path, Some(shown.clone())), Some(shown))
         }
-        None => (place, None),
+        None => (at(dir, &hello.path, None), None),
     })
 }
 
-fn os_path(path: &crate::path::RelPath) -> &std::ffi::OsStr {
+fn os_path(path: &RelPath) -> &std::ffi::OsStr {
     std::os::unix::ffi::OsStrExt::from_bytes(path.as_bytes())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -26,6 +27,9 @@ use crate::tree;
 const HASH_FIRST_BYTES: u64 = 256 << 20;
 /// Bytes read from a large file at once.
 const READ_BYTES: usize = 1 << 20;
+
+/// The link has failed, or the session has (`EPIPE`): nobody will read this.
+const CUT: Gone = Gone::Errno(32);
 
 /// What a job's worker tells.
 enum Told {
@@ -127,19 +131,21 @@ fn drive(
     let (jobs, waiting) = bounded::<Job>(options.threads * 2);
     let (tell, told) = unbounded();
     let held = Held::default();
+    let cancelled = AtomicBool::new(false);
     options.monitor.begin(Phase::Transfer, None, None);
     std::thread::scope(|threads| {
         for _ in 0..options.threads {
             let (waiting, tell, outbox) = (waiting.clone(), tell.clone(), wire.outbox.clone());
-            let (held, opener) = (&held, Opener::new(root.clone()));
-            threads.spawn(move || work(scan, opener, &waiting, &tell, outbox, held, options));
+            let (shared, opener) = ((&held, &cancelled), Opener::new(root.clone()));
+            threads.spawn(move || work(scan, opener, &waiting, &tell, outbox, shared, options));
         }
         drop((waiting, tell));
         let result = converse(machine, scan, wire, &jobs, &told, options);
         drop(jobs);
-        // Workers end when the channel does, or when the link fails under them.
+        // Workers end when the channel does; one in the middle of a large file, at its next chunk. The link stays
+        // up, to tell the other end why.
         if result.is_err() {
-            wire.stats.abort(0, "the session failed");
+            cancelled.store(true, Ordering::Relaxed);
         }
         result
     })
@@ -245,6 +251,7 @@ struct Worker<'a> {
     opener: Opener,
     outbox: Outbox,
     held: &'a Held,
+    cancelled: &'a AtomicBool,
     builder: FrameBuilder,
     chunker: Chunker,
     hasher: FileHasher,
@@ -258,14 +265,15 @@ fn work(
     waiting: &Receiver<Job>,
     tell: &Channel<Told>,
     outbox: Outbox,
-    held: &Held,
+    (held, cancelled): (&Held, &AtomicBool),
     options: &Options,
 ) {
     let chunker = Chunker::new(scan.snapshot.params());
     let hasher = FileHasher::new(chunker.clone());
     let builder = FrameBuilder::default();
+    let buffer = Vec::new();
     let mut worker =
-        Worker { scan, opener, outbox, held, builder, chunker, hasher, buffer: Vec::new(), options };
+        Worker { scan, opener, outbox, held, cancelled, builder, chunker, hasher, buffer, options };
     for job in waiting {
         if !worker.job(job, tell) {
             let _ = tell.send(Told::Cut);
@@ -360,7 +368,8 @@ impl Worker<'_> {
     fn data(&mut self, file: EntryId, offset: u64, bytes: &[u8]) -> bool {
         self.builder.push(&Message::Data { file: file.0, offset, bytes });
         self.options.monitor.advance(Phase::Transfer, 0, bytes.len() as u64);
-        self.builder.len() < FRAME_BYTES || self.outbox.send(&mut self.builder)
+        let room = self.builder.len() < FRAME_BYTES || self.outbox.send(&mut self.builder);
+        room && !self.cancelled.load(Ordering::Relaxed)
     }
 
     /// Reads a file once: cuts, hashes, sends.
@@ -404,7 +413,7 @@ impl Worker<'_> {
                 let chunk = ChunkRef::of(&buffer[start..start + self.chunker.cut(&buffer[start..end])]);
                 let len = chunk.len as usize;
                 if !self.data(file, offset, &buffer[start..start + len]) {
-                    return Err(Gone::Errno(32));
+                    return Err(CUT);
                 }
                 builder.push(chunk);
                 chunks.push(chunk);
@@ -430,7 +439,9 @@ impl Worker<'_> {
                 let start = *offset as usize;
                 // What was held is what was hashed.
                 let part = bytes.get(start..start + chunk.len as usize).ok_or(Gone::Changed)?;
-                self.data(file, *offset, part);
+                if !self.data(file, *offset, part) {
+                    return Err(CUT);
+                }
             }
             return Ok(());
         }
@@ -445,8 +456,7 @@ impl Worker<'_> {
             if read != len || Hash::of(Domain::Chunk, &buffer[..len]) != chunk.hash {
                 return Err(Gone::Changed);
             }
-            self.data(file, *offset, &buffer[..len]);
-            Ok(())
+            if self.data(file, *offset, &buffer[..len]) { Ok(()) } else { Err(CUT) }
         });
         self.buffer = buffer;
         result

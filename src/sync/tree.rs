@@ -89,6 +89,8 @@ pub struct Tree {
     pub scan: Scan,
     /// Whether an index was found.
     pub indexed: bool,
+    /// Whether that index says all that the scan found.
+    fresh: bool,
     options: scan::Options,
     cache: Option<(Arc<Cache>, Key)>,
 }
@@ -121,12 +123,21 @@ impl Tree {
             _ => None,
         };
         let scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
-        Ok(Tree { place, scan, indexed: index.is_some(), options: scanning, cache })
+        // Racily clean files lose their root, so a tree that has all of them is as it was kept.
+        let root = scan.snapshot.root();
+        let fresh = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
+        Ok(Tree { place, scan, indexed: index.is_some(), fresh, options: scanning, cache })
     }
 
-    /// Scans again what was changed, with what is known already.
+    /// Scans once more, after changes: no root is known then.
     pub(super) fn rescan(&self, options: &Options) -> Result<Scan, SyncError> {
         Ok(scan(&self.place.root, None, &self.options, &*options.monitor)?)
+    }
+
+    /// Takes what is there after changes.
+    pub(super) fn replace(&mut self, scan: Scan) {
+        self.scan = scan;
+        self.fresh = false;
     }
 
     /// Reads every file whose root is not known.
@@ -144,7 +155,7 @@ impl Tree {
 
     /// Keeps what is known for the next run. A failure costs the next run time, so it is only told.
     pub fn keep(&self, options: &Options) {
-        let Some((cache, key)) = &self.cache else { return };
+        let Some((cache, key)) = self.cache.as_ref().filter(|_| !self.fresh) else { return };
         let encoded = Index::encode(&self.scan);
         let root = self.scan.snapshot.root();
         if let Err(error) = cache.store(key, &encoded, root.as_ref()) {

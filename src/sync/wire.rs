@@ -1,7 +1,8 @@
 //! Messages ↔ a link: one thread a direction, frames in a short queue between.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::{Options, SyncError};
+use crate::fs::state;
 use crate::net::{Link, LinkStats, NetError, RecvHalf, SendHalf};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameError, FrameReader, Payload, preamble};
 use crate::transfer::message::Message;
@@ -19,10 +21,10 @@ pub(super) const QUEUE_FRAMES: usize = 4;
 pub(super) const FRAME_BYTES: usize = 192 << 10;
 /// The level that adaptive compression uses.
 const LEVEL: i32 = 3;
-/// Below so many bytes a second of link speed, compressing is faster than sending plain bytes on any CPU
-/// this runs on (zstd at level 3 makes about 200 MB/s a core).
-const SLOW_LINK: u64 = 60_000_000;
-
+/// Above so many bytes a second, the link outruns the compressor (zstd at level 3 makes about 200 MB/s a core).
+const FAST_LINK: u64 = 150_000_000;
+/// The part of one processor that must be idle for the link, not the processor, to be what is waited for.
+const IDLE_MIN: f64 = 0.3;
 /// After so long without anything to send, an empty frame is sent: links give up on silence.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -49,8 +51,8 @@ struct State {
     compress: Compress,
     /// Whether both ends are in one process, where adaptive compression never pays.
     local: bool,
-    /// Bytes a second that the link took while frames were waiting; 0 before that is known.
-    speed: AtomicU64,
+    /// Whether the link is what everything waits for.
+    slow: AtomicBool,
     /// Frames that did not shrink, in a row.
     stubborn: AtomicUsize,
 }
@@ -63,11 +65,10 @@ impl Outbox {
             Compress::Never => None,
             Compress::Adaptive if self.state.local => None,
             Compress::Adaptive => {
-                let speed = self.state.speed.load(Ordering::Relaxed);
                 // What did not shrink for a while is tried again now and then.
                 let stubborn = self.state.stubborn.fetch_add(1, Ordering::Relaxed);
                 let worth_it = stubborn < 4 || stubborn % 16 == 0;
-                (speed > 0 && speed < SLOW_LINK && worth_it).then_some(LEVEL)
+                (self.state.slow.load(Ordering::Relaxed) && worth_it).then_some(LEVEL)
             }
         }
     }
@@ -176,7 +177,7 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
     let state = Arc::new(State {
         compress: usage.compress,
         local: usage.local,
-        speed: AtomicU64::new(0),
+        slow: AtomicBool::new(false),
         stubborn: AtomicUsize::new(0),
     });
     let shared = state.clone();
@@ -186,14 +187,14 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
     Wire { outbox: Outbox { frames: queue, state }, inbox, writer: Writer(writer), reader, stats }
 }
 
-#[expect(clippy::disallowed_methods, reason = "measures the link's speed and keeps to a rate")]
+#[expect(clippy::disallowed_methods, reason = "keeps to a rate")]
 fn write(
     mut send: Box<dyn SendHalf>,
     waiting: &Receiver<Bytes>,
     state: &State,
     bandwidth_max: Option<u64>,
 ) -> Result<(), NetError> {
-    let mut window = (Instant::now(), 0_u64);
+    let mut gauge = Gauge::new();
     let mut due = Instant::now();
     loop {
         let frame = match waiting.recv_timeout(SILENCE) {
@@ -211,24 +212,58 @@ fn write(
             let took = Duration::from_secs_f64(len as f64 / rate.max(1) as f64);
             due = due.max(now) + took;
         }
-        let began = Instant::now();
         send.send(frame)?;
-        // Only what was sent with more waiting behind it says how fast the link is.
-        if waiting.is_empty() {
-            window = (Instant::now(), 0);
-            continue;
-        }
-        if window.1 == 0 {
-            window.0 = began;
-        }
-        window.1 += len;
-        let elapsed = window.0.elapsed();
-        if elapsed > Duration::from_millis(20) && window.1 > 64 << 10 {
-            let speed = (window.1 as f64 / elapsed.as_secs_f64()) as u64;
-            state.speed.store(speed.max(1), Ordering::Relaxed);
-            window = (Instant::now(), 0);
+        if let Some(slow) = gauge.sent(len, !waiting.is_empty()) {
+            state.slow.store(slow, Ordering::Relaxed);
         }
     }
+}
+
+/// Tells whether a link is slow: frames wait for it, it takes few bytes, and processors have nothing to do. A link
+/// that is slow because the processors are busy would only get slower with compression.
+struct Gauge {
+    began: Instant,
+    bytes: u64,
+    idle: Option<Duration>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a clock is what it is about")]
+impl Gauge {
+    /// How long it looks before it tells.
+    const WINDOW: Duration = Duration::from_millis(40);
+
+    fn new() -> Gauge {
+        Gauge { began: Instant::now(), bytes: 0, idle: idle_time() }
+    }
+
+    /// So many bytes were sent, and others wait or not; at the end of a window, whether the link is slow.
+    fn sent(&mut self, bytes: u64, others_wait: bool) -> Option<bool> {
+        if !others_wait {
+            (self.bytes, self.idle) = (0, None);
+            return None;
+        }
+        if self.bytes == 0 {
+            *self = Gauge::new();
+        }
+        self.bytes += bytes;
+        let elapsed = self.began.elapsed();
+        if elapsed < Gauge::WINDOW {
+            return None;
+        }
+        let speed = self.bytes as f64 / elapsed.as_secs_f64();
+        let idle = idle_time().zip(self.idle).map(|(now, then)| now.saturating_sub(then));
+        let idle = idle.map_or(0.0, |idle| idle.as_secs_f64() / elapsed.as_secs_f64());
+        self.bytes = 0;
+        Some(speed < FAST_LINK as f64 && idle > IDLE_MIN)
+    }
+}
+
+/// How long all processors together have been idle since the machine started (`/proc/stat`, in ticks of 10 ms).
+fn idle_time() -> Option<Duration> {
+    let stat = state::read(Path::new("/proc/stat"), 1 << 20).ok()?;
+    let first = stat.split(|byte| *byte == b'\n').next()?;
+    let ticks: u64 = std::str::from_utf8(first).ok()?.split_ascii_whitespace().nth(4)?.parse().ok()?;
+    Some(Duration::from_millis(ticks * 10))
 }
 
 fn read(mut recv: Box<dyn RecvHalf>, mut frames: FrameReader, arrived: &Sender<Result<Payload, SyncError>>) {

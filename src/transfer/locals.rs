@@ -85,6 +85,12 @@ impl Locals {
         (full == Some(root)).then_some(found)
     }
 
+    /// The chunks of a file of the destination's snapshot, if its list is known.
+    #[must_use]
+    pub fn list(&self, file: EntryId) -> Option<Vec<ChunkRef>> {
+        (self.lists)(file)
+    }
+
     /// A directory with this content digest.
     pub fn dir(&mut self, own: &Snapshot, content: Hash) -> Option<DirId> {
         let dirs = self.dirs.get_or_insert_with(|| {

@@ -3,7 +3,7 @@
 //! A message is a postcard value; variants and fields are only ever added at the end, under a new protocol
 //! version. Everything a peer sends is bounded by its type; [`super::frame`] bounds the frame around it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
@@ -52,7 +52,7 @@ pub struct Hello {
     pub path: RelPath,
     /// How many of the path's last names are made if they are not there.
     pub make: u8,
-    /// Push: the tree is this one file of the directory at `path`.
+    /// Push: the tree is one file of this name. Pull: what a single file is to be called, if not by its own name.
     pub only: Option<Name>,
     /// The metadata that the client would like to count ([`crate::snapshot::Profile::bits`]).
     pub profile: u8,
@@ -77,7 +77,7 @@ pub struct Welcome {
     pub agent: Text,
     /// The metadata that counts: at most what the client wished.
     pub profile: u8,
-    /// Pull: `path` is not a directory but this one file.
+    /// The tree is one file, of this name.
     pub only: Option<Name>,
 }
 
@@ -462,7 +462,7 @@ pub enum Message<'a> {
         /// Where in the file.
         offset: u64,
         /// The bytes: one whole chunk.
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "as_bytes")]
         bytes: &'a [u8],
     },
     /// Sender → receiver: a file streamed in one pass is complete.
@@ -506,6 +506,43 @@ pub enum Message<'a> {
         /// Exchanges that nothing else overlapped.
         round_trips: u64,
     },
+
+    /// Sender → receiver: instead of a long chunk list, the nodes of one level of the file's tree.
+    FileTop {
+        /// The file.
+        file: u32,
+        /// The nodes' level, at least 1.
+        level: u8,
+        /// All nodes of that level, in order: hash and length in bytes of what is below.
+        nodes: Bounded<(Hash, u64), { limits::NODE_CHILDREN_MAX }>,
+    },
+    /// Receiver → sender: the children of nodes of a file's tree.
+    DescribeNodes {
+        /// The file.
+        file: u32,
+        /// The nodes' level, at least 1.
+        level: u8,
+        /// Indices within the level.
+        nodes: Bounded<u32, REQUEST_MAX>,
+    },
+    /// Sender → receiver: the children of one node of a file's tree.
+    FileNode {
+        /// The file.
+        file: u32,
+        /// The node's level, at least 1.
+        level: u8,
+        /// Its index within the level.
+        node: u32,
+        /// The index of its first child in the level below.
+        first: u32,
+        /// Its children, in order: hash and length in bytes.
+        children: Bounded<(Hash, u64), { limits::NODE_CHILDREN_MAX }>,
+    },
+}
+
+/// As one run of bytes; serde would go through a slice element by element, to the same encoding.
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// [`ChunkRef`] on the wire.

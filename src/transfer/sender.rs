@@ -19,13 +19,17 @@ use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
 use crate::hash::Hash;
+use crate::limits::NODE_CHILDREN_MAX;
 use crate::snapshot::node::DirTree;
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::tree::FileTree;
 
 /// Requested elements that may wait at once.
 const QUEUE_MAX: usize = 1 << 18;
 /// Listed bytes sent unasked behind a listing that was asked for: what a round trip would cost more than.
 const SPECULATE_BYTES: usize = 16 << 10;
+/// Longer chunk lists are told by the nodes over them.
+const CHUNKS_DIRECT: usize = 256;
 /// Entries of one message take so many bytes at most.
 const LISTING_BYTES: usize = 256 << 10;
 /// A job that streams small files ends at so many bytes, or files.
@@ -111,7 +115,8 @@ pub struct Sender {
     listed: HashSet<DirId>,
     refreshed: HashSet<DirId>,
     described: HashSet<EntryId>,
-    lists: HashMap<EntryId, Arc<[ChunkRef]>>,
+    /// Described files.
+    trees: HashMap<EntryId, Arc<FileTree>>,
     held: HashMap<EntryId, u64>,
     held_bytes: u64,
     jobs: usize,
@@ -140,7 +145,7 @@ impl Sender {
             listed: HashSet::new(),
             refreshed: HashSet::new(),
             described: HashSet::new(),
-            lists: HashMap::new(),
+            trees: HashMap::new(),
             held: HashMap::new(),
             held_bytes: 0,
             jobs: 0,
@@ -201,6 +206,15 @@ impl Sender {
                     self.request(Request::Describe(file, hold))?;
                 }
             }
+            Message::DescribeNodes { file, level, nodes } => {
+                let file = self.file(file)?;
+                if self.ready.len() > QUEUE_MAX {
+                    return Err(violation("too many requests at once"));
+                }
+                for node in nodes.iter() {
+                    self.file_node(file, level, *node)?;
+                }
+            }
             Message::Need { file, runs } => {
                 let file = self.file(file)?;
                 let chunks = self.needed(file, &runs)?;
@@ -249,7 +263,7 @@ impl Sender {
 
     fn needed(&self, file: EntryId, runs: &[(u64, u64)]) -> Result<Vec<(u64, ChunkRef)>, ProtocolError> {
         let entry = self.snapshot.entry(file);
-        let Some(list) = self.lists.get(&file) else {
+        let Some(list) = self.trees.get(&file).map(|tree| tree.chunks()) else {
             // Not described: then it must be one chunk, whose hash is the root.
             return match (entry.root(), entry.size()) {
                 (Some(hash), Some(size)) if runs == [(0, 1)] && size <= u64::from(u32::MAX) => {
@@ -289,20 +303,54 @@ impl Sender {
         match outcome {
             Ok((root, chunks)) => {
                 self.learn(file, root);
-                let mut parts = chunks.chunks(CHUNKS_MAX).peekable();
-                let mut first = 0;
-                while let Some(part) = parts.next() {
-                    let more = parts.peek().is_some();
-                    let list = part.iter().map(|chunk| (*chunk).into()).collect();
-                    let chunks = Bounded::new(list).unwrap_or_default();
-                    self.message(Message::Chunks { file: file.0, first, more, chunks });
-                    first += part.len() as u64;
+                match FileTree::from_chunks(chunks) {
+                    Ok(tree) => {
+                        self.tell_chunks(file, &tree);
+                        self.trees.insert(file, Arc::new(tree));
+                    }
+                    // Only a peer's list can break the rules of one; ours was just made.
+                    Err(_) => self.gone(file, Gone::Changed),
                 }
-                self.lists.insert(file, chunks.into());
                 self.settle_root();
             }
             Err(why) => self.gone(file, why),
         }
+    }
+
+    /// Tells a file's chunks: all of a short list, the nodes over a long one.
+    fn tell_chunks(&mut self, file: EntryId, tree: &FileTree) {
+        if tree.chunks().len() > CHUNKS_DIRECT
+            && let Some(level) =
+                (1..tree.levels()).find(|level| tree.nodes(*level).len() <= NODE_CHILDREN_MAX)
+        {
+            let nodes = tree.nodes(level).iter().map(|node| (node.hash, node.len)).collect();
+            let nodes = Bounded::new(nodes).unwrap_or_default();
+            return self.message(Message::FileTop { file: file.0, level: level as u8, nodes });
+        }
+        let mut parts = tree.chunks().chunks(CHUNKS_MAX).peekable();
+        let mut first = 0;
+        while let Some(part) = parts.next() {
+            let more = parts.peek().is_some();
+            let list = part.iter().map(|chunk| (*chunk).into()).collect();
+            let chunks = Bounded::new(list).unwrap_or_default();
+            self.message(Message::Chunks { file: file.0, first, more, chunks });
+            first += part.len() as u64;
+        }
+    }
+
+    /// Tells the children of a node of a file's tree.
+    fn file_node(&mut self, file: EntryId, level: u8, node: u32) -> Result<(), ProtocolError> {
+        let tree =
+            self.trees.get(&file).ok_or_else(|| violation("nodes of a file that was not described"))?;
+        let (at, index) = (usize::from(level), node as usize);
+        if at == 0 || at > tree.levels() || index >= tree.nodes(at).len() {
+            return Err(violation("a node that was not named"));
+        }
+        let first = tree.nodes(at)[index].children.start as u32;
+        let children = tree.children(at, index).iter().map(|child| (child.hash, child.len)).collect();
+        let children = Bounded::new(children).unwrap_or_default();
+        self.message(Message::FileNode { file: file.0, level, node, first, children });
+        Ok(())
     }
 
     /// One file of a [`Job::Stream`] was sent, `last` if it was the job's last: its root and, as it was
@@ -476,7 +524,7 @@ impl Sender {
         }
         let ids = self.snapshot.entry_ids(dir);
         if !whole
-            && ids.len() > crate::limits::NODE_CHILDREN_MAX
+            && ids.len() > NODE_CHILDREN_MAX
             && let Some(tree) = self.dir_tree(dir)
             && let [.., below, _top] = &tree.levels[..]
         {

@@ -141,16 +141,15 @@ pub fn connect(
     let refused = Arc::new(Mutex::new(None));
     let crypto = QuicClientConfig::try_from(tls::client(identity, host, policy, refused.clone()))
         .expect("the suites include the one for initial packets");
-    let mtu = if addr.ip().is_loopback() { MTU_MAX } else { limits.mtu_bytes_max.min(MTU_MAX) };
     let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport(limits, mtu, 0)));
+    config.transport_config(Arc::new(transport(limits, addr.ip().is_loopback(), 0)));
 
     let runtime = runtime()?;
     let local: SocketAddr = match addr {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let endpoint = endpoint(&runtime, local, None, limits, mtu)?;
+    let endpoint = endpoint(&runtime, local, None, limits)?;
     match runtime.block_on(link::within(Some(deadline), open(&endpoint, config, addr))) {
         Some(Ok(opened)) => link::quic_link(opened, None, limits.stall, runtime)
             .ok_or_else(|| NetError::Connect { addr, reason: "the server showed no key".to_owned() }),
@@ -198,7 +197,6 @@ fn endpoint(
     addr: SocketAddr,
     server: Option<quinn::ServerConfig>,
     limits: &Limits,
-    mtu: u16,
 ) -> Result<Endpoint, NetError> {
     let socket = UdpSocket::bind(addr).map_err(NetError::io("bind"))?;
     if let Ok(state) = udp::UdpSocketState::new((&socket).into()) {
@@ -207,15 +205,16 @@ fn endpoint(
         let _ = state.set_recv_buffer_size((&socket).into(), limits.socket_buffer_bytes);
     }
     let mut config = EndpointConfig::default();
-    config.max_udp_payload_size(mtu.max(MTU_MIN)).expect("at least the smallest QUIC packet");
+    config.max_udp_payload_size(MTU_MAX).expect("more than the smallest QUIC packet");
     let _entered = runtime.enter();
     Endpoint::new(config, server, socket, Arc::new(TokioRuntime)).map_err(NetError::io("open socket"))
 }
 
-/// How a connection behaves, with `streams` that the other end may open.
-fn transport(limits: &Limits, mtu: u16, streams: u8) -> TransportConfig {
+/// How a connection behaves, with `streams` that the other end may open. Within one machine (`near`) the packet
+/// size is known from the start; elsewhere it is looked for, which costs a short session more than it says.
+fn transport(limits: &Limits, near: bool, streams: u8) -> TransportConfig {
     let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(mtu);
+    discovery.upper_bound(limits.mtu_bytes_max.min(MTU_MAX));
     let idle = IdleTimeout::try_from(limits.idle).unwrap_or(VarInt::MAX.into());
     let mut cubic = CubicConfig::default();
     cubic.initial_window(INITIAL_WINDOW_BYTES);
@@ -232,8 +231,8 @@ fn transport(limits: &Limits, mtu: u16, streams: u8) -> TransportConfig {
         .crypto_buffer_size(16 << 10)
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(limits.keep_alive))
-        .initial_mtu(MTU_MIN)
+        .initial_mtu(if near { MTU_MAX } else { MTU_MIN })
         .min_mtu(MTU_MIN)
-        .mtu_discovery_config(Some(discovery));
+        .mtu_discovery_config((!near).then_some(discovery));
     config
 }

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::gate::{Gate, HalfOpen, Slot, Verdict};
 use super::link::{CLOSE_BUSY, peer_of, quic_link};
-use super::{Limits, MTU_MAX, OPENING, Opened, endpoint, runtime, transport};
+use super::{Limits, OPENING, Opened, endpoint, runtime, transport};
 use crate::net::tls::{self, Authoriser};
 use crate::net::{Identity, Link, NetError};
 
@@ -60,24 +60,26 @@ impl Server {
     ) -> Result<Server, NetError> {
         let crypto = QuicServerConfig::try_from(tls::server(identity, authoriser))
             .expect("the suites include the one for initial packets");
-        let mtu = if addr.ip().is_loopback() { MTU_MAX } else { limits.mtu_bytes_max.min(MTU_MAX) };
         let mut tokens = ValidationTokenConfig::default();
         tokens.sent(0); // Tokens that outlive a connection would save a returning client a Retry: not worth a log.
         let mut config = ServerConfig::with_crypto(Arc::new(crypto));
         config
-            .transport_config(Arc::new(transport(&limits, mtu, 1)))
+            .transport_config(Arc::new(transport(&limits, false, 1)))
             .validation_token_config(tokens)
             .retry_token_lifetime(limits.handshake)
             .max_incoming(INCOMING_MAX)
             .incoming_buffer_size(INCOMING_BYTES)
             .incoming_buffer_size_total(INCOMING_TOTAL_BYTES);
 
+        let mut near = config.clone();
+        near.transport_config(Arc::new(transport(&limits, true, 1)));
+
         let runtime = runtime()?;
-        let endpoint = endpoint(&runtime, addr, Some(config), &limits, mtu)?;
+        let endpoint = endpoint(&runtime, addr, Some(config), &limits)?;
         let stall = limits.stall;
         // As many as there can be slots, so that sending never waits.
         let (queue, arrivals) = bounded(limits.connections_max);
-        let listening = listen(endpoint.clone(), limits, queue);
+        let listening = listen(endpoint.clone(), limits, Arc::new(near), queue);
         let listener = runtime.spawn(listening).abort_handle();
         Ok(Server { endpoint, arrivals, listener, stall, runtime })
     }
@@ -150,7 +152,8 @@ impl std::fmt::Debug for Server {
     }
 }
 
-async fn listen(endpoint: Endpoint, limits: Limits, queue: Sender<Arrival>) {
+/// `near`: how to behave towards clients on this machine.
+async fn listen(endpoint: Endpoint, limits: Limits, near: Arc<ServerConfig>, queue: Sender<Arrival>) {
     let deadline = limits.handshake;
     let gate = Gate::new(limits);
     while let Some(incoming) = endpoint.accept().await {
@@ -162,8 +165,9 @@ async fn listen(endpoint: Endpoint, limits: Limits, queue: Sender<Arrival>) {
             Verdict::Refuse => incoming.refuse(),
             Verdict::Enter(place) => {
                 let queue = queue.clone();
+                let near = from.ip().is_loopback().then(|| near.clone());
                 tokio::spawn(async move {
-                    match tokio::time::timeout(deadline, greet(incoming, place)).await {
+                    match tokio::time::timeout(deadline, greet(incoming, near, place)).await {
                         Ok(Ok(arrival)) => drop(queue.try_send(arrival)),
                         Ok(Err(reason)) => tracing::info!(%from, reason, "client turned away"),
                         Err(_) => tracing::info!(%from, "client turned away: handshake too slow"),
@@ -175,9 +179,17 @@ async fn listen(endpoint: Endpoint, limits: Limits, queue: Sender<Arrival>) {
 }
 
 /// Takes a client through its handshake, up to the first byte of its stream.
-async fn greet(incoming: Incoming, place: HalfOpen) -> Result<Arrival, String> {
+async fn greet(
+    incoming: Incoming,
+    near: Option<Arc<ServerConfig>>,
+    place: HalfOpen,
+) -> Result<Arrival, String> {
     let say = |error: quinn::ConnectionError| error.to_string();
-    let connection = incoming.accept().map_err(say)?.await.map_err(say)?;
+    let connecting = match near {
+        Some(config) => incoming.accept_with(config),
+        None => incoming.accept(),
+    };
+    let connection = connecting.map_err(say)?.await.map_err(say)?;
     let peer = peer_of(&connection).ok_or("no key")?;
     let Some(slot) = place.open(connection.remote_address().ip(), peer) else {
         connection.close(CLOSE_BUSY.into(), b"too many connections");

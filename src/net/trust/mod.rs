@@ -13,7 +13,8 @@ use std::path::Path;
 pub use authorized_peers::{Access, AuthorizedPeers, Grant};
 pub use known_hosts::{HostCheck, KnownHosts};
 
-use super::{NetError, state};
+use super::NetError;
+use crate::fs::state;
 
 /// Longest file of trusted keys that is read, in bytes.
 const TRUST_FILE_BYTES_MAX: usize = 4 << 20;

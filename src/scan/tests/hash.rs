@@ -9,7 +9,7 @@ use super::bed::{Bed, name};
 use crate::chunk::{Chunker, Params};
 use crate::fs::mem::MemFs;
 use crate::fs::{Attrs, File, FileRef, Stat, Time};
-use crate::scan::hash::{FileHasher, Unsettled, hash_settled};
+use crate::scan::hash::{FileHasher, Unsettled, hash_file, hash_settled};
 use crate::tree;
 
 /// A file that someone else rewrites, with `bytes` numbered, after each of the first `edits` reads.
@@ -67,7 +67,11 @@ fn hash_edited(edits: u64, bytes: &'static [u8]) -> (Result<crate::hash::Hash, U
         Ok(Arc::new(Edited { inner, fs: bed.fs.clone(), edits: edits.clone(), bytes }) as FileRef)
     };
     let mut hasher = FileHasher::new(Chunker::new(&Params::default()));
-    let result = hash_settled(open, &mut hasher, &bed.options.now).map(|settled| settled.root);
+    let mut hash = |file: &dyn File, size| {
+        let (root, chunks, len) = hash_file(file, size, &mut hasher)?;
+        Ok((root, chunks.to_vec(), len))
+    };
+    let result = hash_settled(open, &mut hash, &bed.options.now).map(|settled| settled.root);
     (result, opened)
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::descent::Descent;
 use super::finale::Cloned;
 use super::{
     Action, Close, FileId, Hash, Kind, Meta, Place, ProtocolError, Receiver, Unverified, limits, violation,
@@ -22,17 +23,19 @@ use crate::tree::FileTree;
 /// A file that is being made.
 pub(super) struct File {
     pub(super) place: Place,
-    close: Close,
+    pub(super) close: Close,
     /// The root that the listing gave, if it gave one.
     listed_root: Option<Hash>,
-    own: Option<EntryId>,
+    pub(super) own: Option<EntryId>,
     hold: bool,
-    state: State,
+    pub(super) state: State,
 }
 
-enum State {
+pub(super) enum State {
     /// Its chunk list is coming.
     Listing(Vec<ChunkRef>),
+    /// Nodes over its chunk list are coming.
+    Descending(Descent),
     /// Some of its chunks are coming: those at these offsets. All of them, in order.
     Assembling { missing: HashMap<u64, ChunkRef>, list: Vec<ChunkRef>, begun: bool },
     /// All its bytes are coming in order; the first chunk waits here, because it may be all.
@@ -149,6 +152,11 @@ impl Receiver {
             return Ok(());
         }
         let list = std::mem::take(list);
+        self.listed(file, list)
+    }
+
+    /// All chunks of a file are known.
+    pub(super) fn listed(&mut self, file: FileId, list: Vec<ChunkRef>) -> Result<(), ProtocolError> {
         let Some(mut known) = self.files.remove(&file) else { return Ok(()) };
         let tree = FileTree::from_chunks(list).map_err(|error| violation(error.to_string()))?;
         let (root, list) = (tree.root(), tree.chunks().to_vec());
@@ -360,7 +368,7 @@ impl Receiver {
         let (list, missing) = match &mut known.state {
             State::Assembling { list, missing, .. } => (std::mem::take(list), std::mem::take(missing)),
             State::Closing { list } => (std::mem::take(list), HashMap::new()),
-            State::Listing(_) | State::Streaming { .. } => return,
+            State::Listing(_) | State::Descending(_) | State::Streaming { .. } => return,
         };
         let at = list
             .iter()

@@ -8,8 +8,10 @@
 //! The *mirror* is the sender's tree as this end has come to know it: a snapshot that in the end must have
 //! the sender's root. It holds no name that the sender has not named.
 //!
-//! [`dirs`] compares directories, [`files`] resolves chunks, [`finale`] decides moves and deletions.
+//! [`dirs`] compares directories, [`descent`] large files, [`files`] resolves chunks, [`finale`] decides moves
+//! and deletions.
 
+mod descent;
 mod dirs;
 mod files;
 mod finale;
@@ -350,6 +352,10 @@ impl Receiver {
             }
             Message::Chunks { file, first, more, chunks } => {
                 self.chunks(FileId(file), first, more, chunks.iter().map(|chunk| ChunkRef::from(*chunk)))
+            }
+            Message::FileTop { file, level, nodes } => self.file_top(FileId(file), level, &nodes),
+            Message::FileNode { file, level, node, first, children } => {
+                self.file_node(FileId(file), (level, node), first, &children)
             }
             Message::Data { file, offset, bytes } => self.data(FileId(file), offset, frame.slice_ref(bytes)),
             Message::End { file, root, size, meta } => self.end(FileId(file), root, size, meta),
