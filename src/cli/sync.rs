@@ -197,8 +197,7 @@ impl Run {
                 client::push(self.connect(&server)?, &remote, source, options)?
             }
             (Location::Remote { server, remote }, Location::Local(to)) => {
-                let to = |shape: &_| resolve::destination(&to, shape, options.dry_run);
-                client::pull(self.connect(&server)?, &remote, to, options)?
+                client::pull(self.connect(&server)?, &remote, &to, options)?
             }
             (Location::Remote { .. }, Location::Remote { .. }) => {
                 let hint = "run syncline on one of the two machines";
