@@ -1,4 +1,9 @@
 //! The program as a user runs it: arguments in; trees, lines, exit codes out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test is its own user, with plain paths"
+)]
 
 mod bench;
 mod local;
