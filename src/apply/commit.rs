@@ -158,7 +158,7 @@ impl Commit<'_> {
         }
         let mirror = &finale.mirror;
         let entry = mirror.find(rename.dir, &rename.name).map(|id| mirror.entry(id));
-        self.lost.extend(entry.and_then(|entry| entry.dir()));
+        self.lost.extend(entry.and_then(Entry::dir));
     }
 
     /// Whether a directory is, or is in, one that could not be made.
@@ -370,7 +370,7 @@ impl Commit<'_> {
         let mut below = vec![dir];
         let mut at = 0;
         while let Some(dir) = below.get(at) {
-            below.extend(own.entries(*dir).iter().filter_map(|entry| entry.dir()));
+            below.extend(own.entries(*dir).iter().filter_map(Entry::dir));
             at += 1;
         }
         // Children first.

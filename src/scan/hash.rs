@@ -205,10 +205,13 @@ pub(super) enum Unsettled {
     Changed,
 }
 
+/// Hashes the first so many bytes of a file: root, chunks, and how many bytes there were.
+pub(super) type HashFn<'a> = dyn FnMut(&dyn File, u64) -> io::Result<(Hash, Vec<ChunkRef>, u64)> + 'a;
+
 /// Hashes a file that stays the same from a stat before to a stat after; tries twice.
 pub(super) fn hash_settled(
     mut open: impl FnMut() -> io::Result<FileRef>,
-    hash: &mut dyn FnMut(&dyn File, u64) -> io::Result<(Hash, Vec<ChunkRef>, u64)>,
+    hash: &mut HashFn<'_>,
     now: &Clock,
 ) -> Result<Settled, Unsettled> {
     let failed = |operation| move |error| Unsettled::Io(operation, error);

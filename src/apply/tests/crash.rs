@@ -101,11 +101,12 @@ impl Case {
             return; // threads meet in another order each time: this run needed fewer
         }
         let context = format!("{}, killed at {nth}", self.what);
-        self.look(&to, &format!("{context} ({:?})", faults.log().last().unwrap()));
-        for cut in 0..cuts {
-            let seed = nth * 1000 + cut;
-            self.look(&to.crash(seed), &format!("{context}, power cut {seed}"));
+        // Looking ends in a rerun, so the power is cut first.
+        let images: Vec<MemFs> = (0..cuts).map(|cut| to.crash(nth * 1000 + cut)).collect();
+        for (cut, image) in images.iter().enumerate() {
+            self.look(image, &format!("{context}, power cut {}", nth * 1000 + cut as u64));
         }
+        self.look(&to, &context);
     }
 
     fn look(&self, after: &MemFs, context: &str) {
