@@ -1,11 +1,11 @@
 //! Two directories → one root: scans both ends, runs a session between them over a link, applies.
 //!
 //! [`local`] is both ends in one process; [`client`] and [`serve`] are one end each, over any [`Link`]. All
-//! three are thin: [`tree`] opens and scans an end, [`source`] drives a [`Sender`], [`destination`] a
-//! [`Receiver`] and its staging, [`wire`] turns messages into frames on a link. Threads, clocks and channels
+//! three are thin: `tree` opens and scans an end, `source` drives a [`Sender`], `destination` a
+//! [`Receiver`] and its staging, `wire` turns messages into frames on a link. Threads, clocks and channels
 //! live here and in `net`, nowhere above.
 //!
-//! Memory: about 100 bytes an entry of each tree, and buffers bounded by [`wire::QUEUE_FRAMES`], the staging
+//! Memory: about 100 bytes an entry of each tree, and buffers bounded by a few frames, the staging
 //! queues and the sender's window, whatever the files' sizes.
 //!
 //! [`Link`]: crate::net::Link

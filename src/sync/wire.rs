@@ -67,7 +67,7 @@ impl Outbox {
             Compress::Adaptive => {
                 // What did not shrink for a while is tried again now and then.
                 let stubborn = self.state.stubborn.fetch_add(1, Ordering::Relaxed);
-                let worth_it = stubborn < 4 || stubborn % 16 == 0;
+                let worth_it = stubborn < 4 || stubborn.is_multiple_of(16);
                 (self.state.slow.load(Ordering::Relaxed) && worth_it).then_some(LEVEL)
             }
         }

@@ -12,8 +12,8 @@
 //! no more names are taken than it has entries, no more bytes than a tree may hold, and no longer chunk lists
 //! than the files' lengths allow.
 //!
-//! [`listing`] takes in what directories hold, [`dirs`] compares them, [`descent`] compares large files,
-//! [`files`] resolves chunks, [`finale`] decides moves and deletions.
+//! `listing` takes in what directories hold, `dirs` compares them, `descent` compares large files,
+//! `files` resolves chunks, `finale` decides moves and deletions.
 
 mod descent;
 mod dirs;

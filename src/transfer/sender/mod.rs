@@ -8,7 +8,7 @@
 //! asked for; no more chunks of a file are sent than it has; a listing that names a file is sent before the
 //! file's bytes. So what waits here is bounded by this end's own tree, whatever the receiver sends.
 //!
-//! [`listing`] writes what directories hold.
+//! `listing` writes what directories hold.
 
 mod listing;
 

@@ -41,6 +41,9 @@ pub(super) enum Split {
     Seeded,
 }
 
+/// Called before each reading job, with its number.
+pub(super) type BeforeJob<'a> = &'a dyn Fn(u64, &Job);
+
 /// What a session starts from.
 pub(super) struct Setup<'a> {
     pub(super) source: &'a MemFs,
@@ -56,7 +59,7 @@ pub(super) struct Setup<'a> {
     /// What the sender remembers of the destination.
     pub(super) remembered: Option<&'a Snapshot>,
     /// Called before each job, with its number: the source may change.
-    pub(super) before_job: Option<&'a dyn Fn(u64, &Job)>,
+    pub(super) before_job: Option<BeforeJob<'a>>,
     /// Called when both ends were scanned.
     pub(super) after_scan: Option<&'a dyn Fn()>,
     pub(super) compression: Compression,
@@ -361,9 +364,9 @@ impl<'a> Pair<'a> {
                     }
                     self.session.messages += 1;
                     if pipe == TO_RECEIVER {
-                        self.to_receiver(message, bytes)
+                        self.give_receiver(message, bytes)
                     } else {
-                        self.to_sender(message)
+                        self.give_sender(message)
                     }
                 });
                 if let Some(failure) = failure {
@@ -376,7 +379,7 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    fn to_receiver(&mut self, message: Message<'_>, bytes: &Bytes) -> Result<(), ProtocolError> {
+    fn give_receiver(&mut self, message: Message<'_>, bytes: &Bytes) -> Result<(), ProtocolError> {
         match &message {
             Message::Tree(tree) => {
                 let lists = self.own.clone();
@@ -395,7 +398,7 @@ impl<'a> Pair<'a> {
         self.receiver.as_mut().expect("the tree comes first").handle(message, bytes)
     }
 
-    fn to_sender(&mut self, message: Message<'_>) -> Result<(), ProtocolError> {
+    fn give_sender(&mut self, message: Message<'_>) -> Result<(), ProtocolError> {
         match message {
             Message::Tree(tree) => {
                 if let Some(remembered) = self.setup.remembered
