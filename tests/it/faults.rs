@@ -118,9 +118,9 @@ fn change_behind_the_index_is_found_by_its_ctime() {
             if entry.file_type().is_file() {
                 let mut bytes = std::fs::read(entry.path()).unwrap();
                 if damage == b"cut" {
-                    bytes.truncate(bytes.len() / 2)
+                    bytes.truncate(bytes.len() / 2);
                 } else {
-                    bytes = damage.to_vec()
+                    bytes = damage.to_vec();
                 }
                 std::fs::write(entry.path(), bytes).unwrap();
             }
