@@ -15,6 +15,7 @@
 
 mod abandon;
 mod commit;
+mod copy;
 mod stage;
 #[cfg(test)]
 mod tests;

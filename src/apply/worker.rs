@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 
 use super::ApplyError;
+use super::copy::{self, Copied, MANY, Piece, copy_pieces};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{Attrs, DirRef, FileRef, Stat};
-use crate::hash::{Domain, Hash};
+use crate::hash::Hash;
 use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
 use crate::transfer::locals::{LocalChunk, LocalFile};
@@ -38,7 +39,11 @@ pub struct Worker {
     given_up: HashSet<FileId>,
     buffer: Vec<u8>,
     chunker: Chunker,
+    threads: usize,
 }
+
+/// Where a chunk goes, what it is, where it is.
+type Copy = (u64, ChunkRef, LocalChunk);
 
 struct Open {
     place: Place,
@@ -59,7 +64,45 @@ impl Worker {
         let chunker = Chunker::new(stage.own.params());
         let handles = Handles::new(stage.clone());
         let (open, given_up) = (HashMap::new(), HashSet::new());
-        Worker { stage, handles, open, held: 0, given_up, buffer: Vec::new(), chunker }
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Worker { stage, handles, open, held: 0, given_up, buffer: Vec::new(), chunker, threads }
+    }
+
+    /// Does actions in order, as [`Worker::run`] does; many copies in a row on several threads.
+    ///
+    /// # Errors
+    /// As [`Worker::run`].
+    pub fn run_all(&mut self, actions: Vec<Action>, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
+        let mut copies: (Option<FileId>, Vec<Copy>) = (None, Vec::new());
+        for action in actions {
+            match action {
+                Action::Copy { file, offset, chunk, from } => {
+                    if copies.0 != Some(file) {
+                        self.run_copies(&mut copies, done)?;
+                        copies.0 = Some(file);
+                    }
+                    copies.1.push((offset, chunk, from));
+                }
+                other => {
+                    self.run_copies(&mut copies, done)?;
+                    self.run(other, done)?;
+                }
+            }
+        }
+        self.run_copies(&mut copies, done)
+    }
+
+    fn run_copies(
+        &mut self,
+        (file, copies): &mut (Option<FileId>, Vec<Copy>),
+        done: &mut dyn FnMut(Done),
+    ) -> Result<(), ApplyError> {
+        let (Some(file), copies) = (file.take(), std::mem::take(copies)) else { return Ok(()) };
+        if self.given_up.contains(&file) {
+            return Ok(());
+        }
+        let outcome = self.copy(file, &copies, done);
+        self.settle(Some(file), outcome, done)
     }
 
     /// Does one action, and tells `done` what became of it.
@@ -71,7 +114,18 @@ impl Worker {
         if file.is_some_and(|file| self.given_up.contains(&file)) {
             return Ok(());
         }
-        match self.act(action, done) {
+        let outcome = self.act(action, done);
+        self.settle(file, outcome, done)
+    }
+
+    /// Gives up a file that cannot be made; gives fatal errors back.
+    fn settle(
+        &mut self,
+        file: Option<FileId>,
+        outcome: Result<(), ApplyError>,
+        done: &mut dyn FnMut(Done),
+    ) -> Result<(), ApplyError> {
+        match outcome {
             Ok(()) => Ok(()),
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
@@ -113,7 +167,7 @@ impl Worker {
                 let (chunk, bytes) = self.verify(&place, data)?;
                 self.put(file, offset, chunk, &bytes)
             }
-            Action::Copy { file, offset, chunk, from } => self.copy(file, offset, chunk, from, done),
+            Action::Copy { file, offset, chunk, from } => self.copy(file, &[(offset, chunk, from)], done),
             Action::Finish { file, close } => self.finish(file, close, done),
             Action::Discard { file } => {
                 self.discard(file);
@@ -229,31 +283,44 @@ impl Worker {
         Ok(())
     }
 
-    fn copy(
-        &mut self,
-        file: FileId,
-        offset: u64,
-        chunk: ChunkRef,
-        from: LocalChunk,
-        done: &mut dyn FnMut(Done),
-    ) -> Result<(), ApplyError> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(chunk.len as usize, 0);
-        let read =
-            self.handles.local_file(from.file).and_then(|open| open.read_full_at(&mut buffer, from.offset));
-        let good =
-            matches!(read, Ok(len) if len == buffer.len()) && Hash::of(Domain::Chunk, &buffer) == chunk.hash;
-        let result = if good {
-            self.put(file, offset, chunk, &buffer)
-        } else {
-            if let Some(open) = self.open.get_mut(&file) {
-                open.awaited.insert(offset);
-            }
-            done(Done::CopyFailed(file, offset, chunk));
-            Ok(())
+    /// Copies chunks into a file being made: one, or all that follow one another in a batch.
+    fn copy(&mut self, file: FileId, copies: &[Copy], done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
+        let Some(mut open) = self.open.remove(&file) else { return Ok(()) };
+        if open.file.is_none() {
+            self.make_room();
+            open.file = Some(self.handle(&open)?);
+            self.held += 1;
+        }
+        let target = self.handle(&open)?;
+        let piece = |&(offset, chunk, from): &Copy| {
+            let source = self.handles.local_file(from.file).ok();
+            Piece { offset, chunk, source, at: from.offset }
         };
-        self.buffer = buffer;
-        result
+        let pieces: Vec<Piece> = copies.iter().map(piece).collect();
+        let copied = if pieces.len() < MANY {
+            pieces.iter().map(|piece| copy::copy(&*target, piece, &mut self.buffer)).collect()
+        } else {
+            copy_pieces(&*target, &pieces, self.threads)
+        };
+        for (piece, copied) in pieces.iter().zip(copied) {
+            match copied {
+                Copied::Good => {
+                    open.awaited.remove(&piece.offset);
+                    open.chunks.push((piece.offset, piece.chunk));
+                }
+                Copied::Other => {
+                    open.awaited.insert(piece.offset);
+                    done(Done::CopyFailed(file, piece.offset, piece.chunk));
+                }
+                Copied::Failed(error) => {
+                    self.held -= 1;
+                    self.remove(&open);
+                    return Err(ApplyError::io(self.stage.path(&open.place), "write")(error));
+                }
+            }
+        }
+        self.open.insert(file, open);
+        Ok(())
     }
 
     fn finish(&mut self, file: FileId, close: Close, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {

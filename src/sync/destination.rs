@@ -469,9 +469,9 @@ impl Crew {
 
 fn work(stage: Arc<Stage>, batches: &Events<Vec<Action>>, tell: &Channel<Told>) {
     let mut worker = Worker::new(stage);
-    for action in batches.iter().flatten() {
+    for batch in batches {
         let mut done = |done| drop(tell.send(Told::Done(done)));
-        if let Err(error) = worker.run(action, &mut done) {
+        if let Err(error) = worker.run_all(batch, &mut done) {
             let _ = tell.send(Told::Fatal(error));
             return;
         }

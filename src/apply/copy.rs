@@ -1,0 +1,71 @@
+//! Chunks of local files → a file being made, checked, on several threads where there are many.
+//!
+//! A large file of which little changed is mostly copies of itself: read, hash, write. One thread would leave
+//! the other processors with nothing to do, because all actions on one file belong to one worker.
+
+use std::io;
+
+use crate::chunk::ChunkRef;
+use crate::fs::{File, FileRef};
+use crate::hash::{Domain, Hash};
+
+/// Fewer copies in a row than this are made by the worker itself.
+pub(super) const MANY: usize = 64;
+
+/// A chunk to copy.
+pub(super) struct Piece {
+    /// Where it goes.
+    pub(super) offset: u64,
+    /// What it must be.
+    pub(super) chunk: ChunkRef,
+    /// Where it is, if that file could be opened.
+    pub(super) source: Option<FileRef>,
+    /// Where in that file.
+    pub(super) at: u64,
+}
+
+/// What became of a piece.
+pub(super) enum Copied {
+    /// It is written.
+    Good,
+    /// The local file holds something else, or cannot be read.
+    Other,
+    /// The file being made cannot be written.
+    Failed(io::Error),
+}
+
+/// Copies pieces into `target` on `threads` threads; the outcomes in the order of the pieces.
+pub(super) fn copy_pieces(target: &dyn File, pieces: &[Piece], threads: usize) -> Vec<Copied> {
+    let share = pieces.len().div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            pieces.chunks(share).map(|part| scope.spawn(move || copy_part(target, part))).collect();
+        let join = |part: std::thread::ScopedJoinHandle<'_, Vec<Copied>>| {
+            part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        parts.into_iter().flat_map(join).collect()
+    })
+}
+
+fn copy_part(target: &dyn File, part: &[Piece]) -> Vec<Copied> {
+    let mut buffer = Vec::new();
+    part.iter().map(|piece| copy(target, piece, &mut buffer)).collect()
+}
+
+/// Copies one piece, by way of `buffer`.
+pub(super) fn copy(target: &dyn File, piece: &Piece, buffer: &mut Vec<u8>) -> Copied {
+    let len = piece.chunk.len as usize;
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    let bytes = &mut buffer[..len];
+    let read = piece.source.as_ref().map(|source| source.read_full_at(bytes, piece.at));
+    if !matches!(read, Some(Ok(count)) if count == len) || Hash::of(Domain::Chunk, bytes) != piece.chunk.hash
+    {
+        return Copied::Other;
+    }
+    match target.write_all_at(bytes, piece.offset) {
+        Ok(()) => Copied::Good,
+        Err(error) => Copied::Failed(error),
+    }
+}
