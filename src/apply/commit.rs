@@ -10,7 +10,7 @@ use super::worker::attrs;
 use crate::fs::walk::remove_tree;
 use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath};
-use crate::snapshot::{DirId, EntryId, Meta, Node};
+use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
 use crate::transfer::receiver::{FinalDir, Finale, Place};
 
 /// What a commit could not do; everything else is durable.
@@ -264,7 +264,7 @@ impl Commit<'_> {
         let mut below = vec![dir];
         let mut at = 0;
         while let Some(dir) = below.get(at) {
-            below.extend(own.entries(*dir).iter().filter_map(|entry| entry.dir()));
+            below.extend(own.entries(*dir).iter().filter_map(Entry::dir));
             at += 1;
         }
         // Children first.

@@ -66,7 +66,7 @@ impl Outbox {
                 let speed = self.state.speed.load(Ordering::Relaxed);
                 // What did not shrink for a while is tried again now and then.
                 let stubborn = self.state.stubborn.fetch_add(1, Ordering::Relaxed);
-                let worth_it = stubborn < 4 || stubborn % 16 == 0;
+                let worth_it = stubborn < 4 || stubborn.is_multiple_of(16);
                 (speed > 0 && speed < SLOW_LINK && worth_it).then_some(LEVEL)
             }
         }
