@@ -6,7 +6,7 @@ use super::pair::{Session, Setup, Split};
 use crate::chunk::Params;
 use crate::fs::Time;
 use crate::fs::mem::MemFs;
-use crate::transfer::message::Gone;
+use crate::transfer::message::{Gone, Report};
 use crate::transfer::receiver::Options;
 
 fn synced(setup: &Setup<'_>) -> Session {
@@ -133,14 +133,36 @@ fn unknown_roots_are_described_and_what_is_here_is_not_sent() {
 
 #[test]
 fn a_large_new_directory_with_subdirectories_into_a_populated_tree_converges() {
-    // Large enough for nodes, small enough to be sent unasked.
+    // Large enough for nodes, small enough to be sent unasked, behind a listing that fills a frame.
     let names: Vec<String> = (0..300).map(|n| format!("new/{n}")).chain(["new/sub/f".to_owned()]).collect();
     let (source, destination) = equal_pair(&[("old", b"1")]);
     for name in &names {
         source.write(name, b"").unwrap();
     }
+    for n in 0..60 {
+        source.root().create_symlink(&super::bed::name(&format!("link{n}")), &[b'x'; 4000]).unwrap();
+    }
     let session = synced(&Setup::new(&source, &destination));
-    assert_eq!(session.report.created, 303);
+    assert_eq!(session.report.created, 363);
+}
+
+#[test]
+fn files_that_change_in_one_pass_end_in_the_root_they_were_sent_with() {
+    for seed in 0..40 {
+        // Each large enough for a job of its own.
+        let source = tree_of(&[("a", &Rng(1).bytes(600_000)), ("b", &Rng(2).bytes(600_000)), ("c", b"c")]);
+        let destination = tree_of(&[]);
+        let change = |job: u64, _: &crate::transfer::sender::Job| {
+            let at = ["a", "b", "c"][job.min(2) as usize];
+            source.write(at, &Rng(job + 9).bytes(700_000)).unwrap();
+        };
+        let setup =
+            Setup { before_job: Some(&change), seed, chaos: true, ..Setup::new(&source, &destination) };
+        let session = setup.run().unwrap_or_else(|failure| panic!("seed {seed}: {failure:?}"));
+        let reached = scanned(&destination, &small_params(), true).snapshot.root();
+        assert_eq!(session.root, reached, "seed {seed}");
+        assert!(session.lost.is_empty() && session.root.is_some(), "seed {seed}");
+    }
 }
 
 /// Changes the source when the first job is given out; the rest must still be made equal.
@@ -236,6 +258,8 @@ fn a_destination_that_changed_after_its_scan_still_converges() {
             let setup = Setup { after_scan: Some(&spoil), known, ..Setup::new(&source, &destination) };
             let session = setup.run().unwrap_or_else(|failure| panic!("{failure:?}"));
             assert_eq!(session.report.bytes_literal, bytes, "moved: {moved}, known: {known}");
+            let Report { created, updated, moved: moves, .. } = session.report;
+            assert_eq!(created + updated + moves, 1, "moved: {moved}, known: {known}");
             check_equal(&setup, &session);
         }
     }
