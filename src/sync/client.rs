@@ -7,6 +7,7 @@ use super::wire::{self, Use, Wire};
 use super::{Options, Summary, SyncError, Tree, destination, source};
 use crate::chunk;
 use crate::codec::Bounded;
+use crate::limits::FRAME_BYTES_MAX;
 use crate::net::Link;
 use crate::path::{Name, RelPath};
 use crate::snapshot::Profile;
@@ -41,6 +42,7 @@ pub fn push(
     from: resolve::Source,
     options: &Options,
 ) -> Result<Summary, SyncError> {
+    check_patterns(options)?;
     let (path, make, only) = match &from.shape {
         Shape::Contents => (remote.path.clone(), 1, None),
         Shape::Dir(name) => (remote.path.join(name), 2, None),
@@ -82,6 +84,7 @@ pub fn push(
 /// # Errors
 /// [`SyncError`], if the run ended early.
 pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
+    check_patterns(options)?;
     let last = remote.path.split_last().map(|(_, name)| name);
     let expected = resolve::file_name(to).or_else(|| last.clone());
     let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, expected.clone(), options);
@@ -109,6 +112,17 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
     let received = result?;
     closed?;
     Ok(super::summary_of(received, &[], stats.wire()))
+}
+
+/// Patterns that leave a frame room for the rest of the greeting.
+fn check_patterns(options: &Options) -> Result<(), SyncError> {
+    let bytes: usize = options.exclude.patterns().iter().map(|pattern| pattern.len() + 2).sum();
+    if bytes > FRAME_BYTES_MAX / 2 {
+        let text =
+            format!("exclusion patterns of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
+        return Err(SyncError::Usage { text });
+    }
+    Ok(())
 }
 
 fn hello(

@@ -13,13 +13,14 @@ use crate::apply::{ApplyError, Done, Late, Made, Stage, Worker};
 use crate::codec::Bounded;
 use crate::fs::Time;
 use crate::hash::Hash;
+use crate::limits::PATH_BYTES_MAX;
 use crate::monitor::Phase;
 use crate::path::RelPath;
 use crate::scan::{Fingerprint, Scan, Seen};
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
-use crate::transfer::message::{Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage};
+use crate::transfer::message::{Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage};
 use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
 
 /// Batches of actions that wait for one staging thread at most.
@@ -56,8 +57,13 @@ pub(super) fn run(
         await_tree(wire, &mut theirs)?;
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;
-    options.monitor.begin(Phase::Transfer, Some(theirs.files), Some(theirs.bytes));
+    // Everything will come where nothing is; else each file counts when it turns out to differ.
+    let empty = tree.scan.snapshot.entry_count() == 0 && leftovers.is_empty();
+    let (files, bytes) = if empty { (Some(theirs.files), Some(theirs.bytes)) } else { (None, None) };
+    options.monitor.begin(Phase::Transfer, files, bytes);
 
+    // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
+    let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
     let scan = Arc::new(tree.scan);
     let own = Arc::new(scan.snapshot.clone());
@@ -73,8 +79,8 @@ pub(super) fn run(
     };
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage };
-    let staged = session.stage(&mut machine);
+    let session = Session { wire, options, tell_items, stage: &stage, empty };
+    let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
         // After a cut the next run resumes from what is staged; otherwise it is of no use.
@@ -106,6 +112,8 @@ struct Session<'a> {
     options: &'a Options,
     tell_items: bool,
     stage: &'a Arc<Stage>,
+    /// The destination has nothing yet.
+    empty: bool,
 }
 
 /// What a session leaves to be done when everything is staged.
@@ -124,9 +132,9 @@ enum Told {
 }
 
 impl Session<'_> {
-    fn stage(&self, machine: &mut Receiver) -> Result<Staged, SyncError> {
+    fn stage(&self, machine: &mut Receiver, problems: Vec<Problem>) -> Result<Staged, SyncError> {
         let (tell, told) = unbounded();
-        let mut staged = Staged::default();
+        let mut staged = Staged { problems, ..Staged::default() };
         std::thread::scope(|threads| {
             let mut queues = Vec::new();
             for _ in 0..self.options.threads {
@@ -192,9 +200,6 @@ impl Session<'_> {
         staged: &mut Staged,
     ) -> Result<(), SyncError> {
         payload.for_each(|message, frame| {
-            if let Message::Data { bytes, .. } = &message {
-                self.options.monitor.advance(Phase::Transfer, 0, bytes.len() as u64);
-            }
             machine.handle(message, frame)?;
             self.drain(machine, crew, builder, staged);
             Ok::<(), SyncError>(())
@@ -225,7 +230,7 @@ impl Session<'_> {
             match output {
                 Output::Message(Message::Items(items)) => {
                     if self.tell_items {
-                        builder.push(&Message::Items(items.clone()));
+                        builder.push(&on_wire(&items));
                     }
                     staged.items.extend(items.into_vec());
                 }
@@ -233,6 +238,7 @@ impl Session<'_> {
                 Output::Action(_) if self.options.dry_run => {}
                 Output::Action(Action::Meta { place, meta, from }) => staged.metas.push((place, meta, from)),
                 Output::Action(action) => {
+                    self.watch(&action);
                     if let Action::Dir { dir, place, own } = &action {
                         self.stage.dir(*dir, place.clone(), own.is_some());
                     }
@@ -243,6 +249,22 @@ impl Session<'_> {
                 self.wire.outbox.send_list(builder);
             }
         }
+    }
+
+    /// Tells the monitor what is to be made, and what has come.
+    fn watch(&self, action: &Action) {
+        let monitor = &self.options.monitor;
+        let (size, now) = match action {
+            Action::Create { size, .. } => (Some(*size), 0),
+            Action::Whole { close, .. } | Action::Clone { close, .. } => (Some(close.size), close.size),
+            Action::Write { data, .. } => (None, data.len() as u64),
+            Action::Copy { chunk, .. } => (None, u64::from(chunk.len)),
+            _ => return,
+        };
+        if let Some(size) = size.filter(|_| !self.empty) {
+            monitor.begin(Phase::Transfer, Some(1), Some(size));
+        }
+        monitor.advance(Phase::Transfer, 0, now);
     }
 
     fn take(&self, machine: &mut Receiver, told: Told, staged: &mut Staged) -> Result<(), SyncError> {
@@ -276,7 +298,7 @@ impl Session<'_> {
         // What was decided last is told last.
         while let Some(Output::Message(Message::Items(items))) = machine.poll() {
             if self.tell_items {
-                builder.push(&Message::Items(items.clone()));
+                builder.push(&on_wire(&items));
                 self.wire.outbox.send_list(&mut builder);
             }
             staged.items.extend(items.into_vec());
@@ -341,14 +363,37 @@ impl Session<'_> {
         let Received { root, report, code, round_trips, .. } = received;
         for Problem { path, text } in &received.problems {
             let text = text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)].to_vec();
-            // A path too long for the wire is told by its beginning, which is better than not at all.
-            let path = RelPath::new(path.as_bytes()).unwrap_or_default();
+            let path = short(path);
             let text = Bounded::new(text).unwrap_or_default();
             self.wire.outbox.message(&Message::Problem { path, text });
         }
         self.wire.outbox.message(&Message::Done { root, report, code, round_trips });
         Ok(received)
     }
+}
+
+/// A path as a message may hold it: one that is too long by its beginning, which is better than not at all.
+fn short(path: &RelPath) -> RelPath {
+    let fits = |names: &RelPath| names.as_bytes().len() <= PATH_BYTES_MAX;
+    if fits(path) {
+        return path.clone();
+    }
+    let longer = path.components().scan(RelPath::root(), |sum, name| {
+        *sum = sum.join(&name);
+        Some(sum.clone())
+    });
+    longer.take_while(fits).last().unwrap_or_default()
+}
+
+fn on_wire(items: &[Item]) -> Message<'static> {
+    let shorten = |item: &Item| {
+        let change = match &item.change {
+            Change::Moved { from } => Change::Moved { from: short(from) },
+            change => change.clone(),
+        };
+        Item { path: short(&item.path), change, kind: item.kind }
+    };
+    Message::Items(Bounded::new(items.iter().map(shorten).collect()).unwrap_or_default())
 }
 
 fn changed(finale: &Finale, staged: &Staged, made: &[Made], report: &Report) -> bool {

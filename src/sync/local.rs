@@ -1,8 +1,12 @@
 //! Both ends in one process: two directories of one machine.
 
+use std::sync::Arc;
+
 use super::wire::{self, Use};
 use super::{Options, Place, Summary, SyncError, Tree, destination, source};
+use crate::monitor::{Monitor, Phase};
 use crate::net::memory_pair;
+use crate::path::RelPath;
 use crate::snapshot::Profile;
 
 /// Bytes that wait between the two ends at most.
@@ -33,8 +37,11 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
     let profile = Profile::new(root, true);
     to.lock()?;
     let (ours, theirs) = memory_pair(PIPE_BYTES);
+    // Both ends see the same bytes; the destination tells of them.
+    let quiet = Options { monitor: Arc::new(Quiet(options.monitor.clone())), ..options.clone() };
     std::thread::scope(|threads| {
         let sending = threads.spawn(|| {
+            let options = &quiet;
             let tree = Tree::scan(from, profile, options, false)?;
             let wire = wire::open(ours, Use::new(options, true, true))?;
             let stats = wire.stats.clone();
@@ -64,4 +71,25 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
         };
         Ok(super::summary_of(received, &errors, wire))
     })
+}
+
+/// Says everything but how the transfer goes.
+struct Quiet(Arc<dyn Monitor>);
+
+impl Monitor for Quiet {
+    fn begin(&self, phase: Phase, files: Option<u64>, bytes: Option<u64>) {
+        if phase != Phase::Transfer {
+            self.0.begin(phase, files, bytes);
+        }
+    }
+
+    fn advance(&self, phase: Phase, files: u64, bytes: u64) {
+        if phase != Phase::Transfer {
+            self.0.advance(phase, files, bytes);
+        }
+    }
+
+    fn notice(&self, path: &RelPath, text: &str) {
+        self.0.notice(path, text);
+    }
 }

@@ -158,15 +158,18 @@ fn is_consequence(error: &SyncError) -> bool {
     )
 }
 
+/// What could not be read, as a problem.
+fn unread(error: &ScanError) -> Problem {
+    let path = match error {
+        ScanError::Io { path, .. } | ScanError::Changed { path } => path.clone(),
+        ScanError::Build(_) => RelPath::root(),
+    };
+    Problem { path, text: error.to_string() }
+}
+
 fn summary_of(received: destination::Received, errors: &[ScanError], wire: Wire) -> Summary {
     let mut problems = received.problems;
-    for error in errors {
-        let path = match error {
-            ScanError::Io { path, .. } | ScanError::Changed { path } => path.clone(),
-            ScanError::Build(_) => RelPath::root(),
-        };
-        problems.push(Problem { path, text: error.to_string() });
-    }
+    problems.extend(errors.iter().map(unread));
     Summary {
         root: received.root,
         files_total: received.files_total,

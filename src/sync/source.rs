@@ -76,6 +76,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
         await_tree(wire, &mut theirs)?;
     }
+    let empty = theirs.is_some_and(|theirs| theirs.entries == 0);
     let their_root = theirs.and_then(|theirs| theirs.root);
     let mut machine = Sender::new(tree.scan.snapshot.clone());
     if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
@@ -84,7 +85,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
         machine.assume(&remembered.snapshot);
     }
     let scan = Arc::new(tree.scan);
-    let result = drive(&mut machine, &scan, &tree.place.root, wire, options);
+    let result = drive(&mut machine, &scan, &tree.place.root, wire, options, empty);
     let mut scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("every worker has ended"));
     let (learned, items, problems) = result?;
     let snapshot = !learned.is_empty();
@@ -127,12 +128,15 @@ fn drive(
     root: &crate::fs::DirRef,
     wire: &Wire,
     options: &Options,
+    empty: bool,
 ) -> Result<Everything, SyncError> {
     let (jobs, waiting) = bounded::<Job>(options.threads * 2);
     let (tell, told) = unbounded();
     let held = Held::default();
     let cancelled = AtomicBool::new(false);
-    options.monitor.begin(Phase::Transfer, None, None);
+    let totals = scan.snapshot.totals();
+    let all = empty.then_some((totals.files, totals.bytes));
+    options.monitor.begin(Phase::Transfer, all.map(|all| all.0), all.map(|all| all.1));
     std::thread::scope(|threads| {
         for _ in 0..options.threads {
             let (waiting, tell, outbox) = (waiting.clone(), tell.clone(), wire.outbox.clone());

@@ -130,6 +130,15 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::Items(list(items())),
         Message::Problem { path: path("a/b"), text: text("why") },
         Message::Done { root: None, report, code: 23, round_trips: 3 },
+        Message::FileTop { file: 5, level: 1, nodes: list(vec![(hash(7), 1 << 22), (hash(8), 300)]) },
+        Message::DescribeNodes { file: 5, level: 1, nodes: list(vec![0, 200]) },
+        Message::FileNode {
+            file: 5,
+            level: 1,
+            node: 200,
+            first: 6400,
+            children: list(vec![(hash(5), 65_536)]),
+        },
     ]
 }
 
