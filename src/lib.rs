@@ -18,7 +18,7 @@
 //! | [`transfer`] | two snapshots → messages and actions: the session, as state machines without IO |
 //! | [`fs`] | names → the kernel, through directory handles that cannot be left |
 //! | [`net`] | an address and a key → a link whose other end is known |
-//! | [`scan`] | a directory on disk → a snapshot, by one stat a name |
+//! | [`scan`](mod@scan) | a directory on disk → a snapshot, by one stat a name |
 //! | [`apply`] | actions → a destination that is durable and never half new |
 //! | [`sync`] | two directories → one root: what drives all of the above |
 //! | [`cli`] | the program: arguments → one of the above |
@@ -122,3 +122,13 @@ pub mod apply;
 pub mod sync;
 
 pub mod cli;
+
+pub use chunk::{Chunker, Params};
+pub use diff::diff;
+pub use hash::Hash;
+pub use path::{Name, RelPath};
+pub use scan::scan;
+pub use snapshot::Snapshot;
+pub use sync::sync_dirs;
+pub use transfer::{Receiver, Sender};
+pub use tree::FileTree;

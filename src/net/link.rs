@@ -79,7 +79,8 @@ pub struct Link {
     pub send: Box<dyn SendHalf>,
     /// Receives.
     pub recv: Box<dyn RecvHalf>,
-    /// Counts and aborts.
+    /// Counts and aborts. Whoever keeps it beyond the session keeps the link, and its goodbye, waiting: hold a
+    /// [`Weak`](std::sync::Weak).
     pub stats: Arc<dyn LinkStats>,
     /// Who is at the other end, proven; `None` where that was settled outside, as with ssh or in one process.
     pub peer: Option<PeerId>,
