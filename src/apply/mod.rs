@@ -16,6 +16,7 @@
 mod abandon;
 mod commit;
 mod copy;
+mod patch;
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::ApplyError;
 use super::copy::{self, Copied, MANY, Piece, copy_pieces};
+use super::patch::{self, Assembly};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{Attrs, DirRef, FileRef, Stat};
-use crate::hash::Hash;
+use crate::hash::{Domain, Hash};
 use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
+use crate::transfer::delta::Turned;
 use crate::transfer::locals::{LocalChunk, LocalFile};
 use crate::transfer::receiver::{Action, Close, FileId, Place, Unverified};
 use crate::tree;
@@ -23,6 +25,10 @@ pub enum Done {
     Closed(FileId, u64),
     /// A copied chunk was not what the index promised.
     CopyFailed(FileId, u64, ChunkRef),
+    /// Old bytes were compared, if they could be read.
+    Turned(FileId, u64, Option<Turned>),
+    /// What was made of a file's old bytes is not what it should be.
+    PatchFailed(FileId),
     /// A cloned file was not what the index promised.
     CloneFailed(FileId, Place, Close),
     /// A file or link cannot be made. `None`: it was no file.
@@ -53,6 +59,8 @@ struct Open {
     file: Option<FileRef>,
     /// Chunks written in order, while they are: a file streamed in one pass has no other list.
     chunks: Vec<(u64, ChunkRef)>,
+    /// It was made from a recipe, which may have gone wrong.
+    patched: bool,
     /// Copies that found other bytes: to be written before the file is complete.
     awaited: HashSet<u64>,
 }
@@ -168,6 +176,22 @@ impl Worker {
                 self.put(file, offset, chunk, &bytes)
             }
             Action::Copy { file, offset, chunk, from } => self.copy(file, &[(offset, chunk, from)], done),
+            Action::Compare { file, first, from, turn } => {
+                let turned =
+                    self.handles.local_file(from).ok().and_then(|source| {
+                        turn.run(|buffer, at| patch::read_exactly(&*source, buffer, at)).ok()
+                    });
+                done(Done::Turned(file, first, turned));
+                Ok(())
+            }
+            Action::Patch { file, offset, chunks, len, from, segments, literals } => {
+                let source = self.handles.local_file(from).ok();
+                let made = Assembly::new(source.as_deref(), &segments, &literals);
+                if chunks.is_empty() {
+                    return self.patch_whole(file, len, made);
+                }
+                self.patch(file, offset, &chunks, made, done)
+            }
             Action::Finish { file, close } => self.finish(file, close, done),
             Action::Discard { file } => {
                 self.discard(file);
@@ -226,7 +250,15 @@ impl Worker {
         // In a staged directory, which is private, a file may have its mode from the start.
         let mode = if staged { self.stage.profile.file_mode(meta.mode) & 0o777 } else { 0o600 };
         let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
-        Ok(Open { place, name, staged, file: Some(file), chunks: Vec::new(), awaited: HashSet::new() })
+        Ok(Open {
+            place,
+            name,
+            staged,
+            file: Some(file),
+            chunks: Vec::new(),
+            patched: false,
+            awaited: HashSet::new(),
+        })
     }
 
     /// Closes the files being made if as many are open as may be.
@@ -323,29 +355,77 @@ impl Worker {
         Ok(())
     }
 
+    /// Writes chunks that were made from a recipe, those that are what they should be.
+    fn patch(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        chunks: &[ChunkRef],
+        mut made: Assembly<'_>,
+        done: &mut dyn FnMut(Done),
+    ) -> Result<(), ApplyError> {
+        let mut at = offset;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for chunk in chunks {
+            buffer.resize(chunk.len as usize, 0);
+            let whole = made.fill(&mut buffer).is_ok();
+            if whole && Hash::of(Domain::Chunk, &buffer) == chunk.hash {
+                self.put(file, at, *chunk, &buffer)?;
+            } else if let Some(open) = self.open.get_mut(&file) {
+                open.awaited.insert(at);
+                done(Done::CopyFailed(file, at, *chunk));
+            }
+            at += u64::from(chunk.len);
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Writes a whole file that was made from a recipe. [`Worker::finish`] will tell whether it is the right one.
+    fn patch_whole(&mut self, file: FileId, len: u64, mut made: Assembly<'_>) -> Result<(), ApplyError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(len as usize, 0);
+        let whole = made.fill(&mut buffer).is_ok();
+        let mut start = 0;
+        while whole && start < buffer.len() {
+            let chunk = ChunkRef::of(&buffer[start..start + self.chunker.cut(&buffer[start..])]);
+            let end = start + chunk.len as usize;
+            self.put(file, start as u64, chunk, &buffer[start..end])?;
+            start = end;
+        }
+        self.buffer = buffer;
+        if let Some(open) = self.open.get_mut(&file) {
+            open.patched = true;
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, file: FileId, close: Close, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
         if self.open.get(&file).is_none_or(|open| !open.awaited.is_empty()) {
             // Some copy failed; another `Finish` follows its bytes.
             return Ok(());
         }
         let Some(mut open) = self.open.remove(&file) else { return Ok(()) };
-        self.held -= usize::from(open.file.is_some());
         let mut chunks = std::mem::take(&mut open.chunks);
         chunks.sort_unstable_by_key(|(offset, _)| *offset);
         let mut builder = tree::Builder::new();
-        let mut end = 0;
+        let (mut end, mut whole) = (0, true);
         for (offset, chunk) in &chunks {
-            let whole = *offset == end;
+            whole &= *offset == end;
             end += u64::from(chunk.len);
             builder.push(*chunk);
-            if !whole {
-                return Err(ApplyError::HashMismatch { path: self.stage.path(&open.place) });
-            }
         }
-        let root = builder.finish();
-        if root.hash != close.root || end != close.size {
+        if !whole || end != close.size || builder.finish().hash != close.root {
+            if open.patched {
+                // It will be discarded, and begun again.
+                self.open.insert(file, open);
+                done(Done::PatchFailed(file));
+                return Ok(());
+            }
+            self.held -= usize::from(open.file.is_some());
             return Err(ApplyError::HashMismatch { path: self.stage.path(&open.place) });
         }
+        self.held -= usize::from(open.file.is_some());
         self.complete(open, close, chunks.into_iter().map(|(_, chunk)| chunk).collect(), None)?;
         done(Done::Closed(file, close.size));
         Ok(())
@@ -534,6 +614,8 @@ fn file_of(action: &Action) -> Option<FileId> {
         | Action::Create { file, .. }
         | Action::Write { file, .. }
         | Action::Copy { file, .. }
+        | Action::Compare { file, .. }
+        | Action::Patch { file, .. }
         | Action::Finish { file, .. }
         | Action::Discard { file }
         | Action::Clone { file, .. } => Some(*file),

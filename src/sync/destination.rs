@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
 use super::source::await_tree;
-use super::wire::{FRAME_BYTES, Wire};
+use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
 use crate::apply::{ApplyError, Done, Late, Made, Stage, Worker};
 use crate::codec::Bounded;
@@ -76,6 +76,7 @@ pub(super) fn run(
         itemize: options.itemize || tell_items,
         filtered: !options.exclude.is_empty(),
         single: tree.place.only.is_some(),
+        delta: !wire.outbox.is_local(),
     };
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
@@ -167,8 +168,13 @@ impl Session<'_> {
     ) -> Result<(), SyncError> {
         let mut builder = FrameBuilder::default();
         loop {
+            while let Ok(told) = told.try_recv() {
+                self.take(machine, told, staged)?;
+            }
             self.drain(machine, crew, &mut builder, staged);
-            self.wire.outbox.send_list(&mut builder);
+            if machine.comparing() == 0 || builder.len() >= REFINE_BYTES {
+                self.wire.outbox.send_list(&mut builder);
+            }
             if !crew.flush() {
                 // A staging thread has ended: its reason is on the way.
                 for told in told {
@@ -259,6 +265,7 @@ impl Session<'_> {
             Action::Whole { close, .. } | Action::Clone { close, .. } => (Some(close.size), close.size),
             Action::Write { data, .. } => (None, data.len() as u64),
             Action::Copy { chunk, .. } => (None, u64::from(chunk.len)),
+            Action::Patch { len, .. } => (None, *len),
             _ => return,
         };
         if let Some(size) = size.filter(|_| !self.empty) {
@@ -275,6 +282,8 @@ impl Session<'_> {
                 machine.closed(file);
             }
             Told::Done(Done::CopyFailed(file, offset, chunk)) => machine.copy_failed(file, offset, chunk),
+            Told::Done(Done::Turned(file, first, turned)) => machine.turned(file, first, turned),
+            Told::Done(Done::PatchFailed(file)) => machine.patch_failed(file),
             Told::Done(Done::CloneFailed(file, place, close)) => machine.clone_failed(file, place, close),
             Told::Done(Done::Failed(file, error)) => {
                 match file {
@@ -489,6 +498,7 @@ impl Crew {
             Action::Dir { own: Some(_), .. } | Action::Meta { .. } => return,
             Action::Dir { place, .. } | Action::Symlink { place, .. } => by_dir(place.dir),
             Action::Whole { place, .. } | Action::Clone { place, .. } => by_dir(place.dir),
+            Action::Compare { file, .. } => (file.0 as usize) % self.queues.len(),
             // Large files spread over the threads, not by directory.
             Action::Create { file, .. } => {
                 let thread = (file.0 as usize) % self.queues.len();
@@ -497,6 +507,7 @@ impl Crew {
             }
             Action::Write { file, .. }
             | Action::Copy { file, .. }
+            | Action::Patch { file, .. }
             | Action::Finish { file, .. }
             | Action::Discard { file } => self.files.get(file).copied().unwrap_or(0),
         };

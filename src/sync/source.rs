@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unbounded};
 
 use super::tree::now;
-use super::wire::{FRAME_BYTES, Outbox, Wire};
+use super::wire::{FRAME_BYTES, Outbox, PATCH_FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{Options, Problem, SyncError, Tree};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{FileRef, Stat};
@@ -18,9 +18,11 @@ use crate::monitor::Phase;
 use crate::path::Escaped;
 use crate::scan::{FileHasher, Fingerprint, Opener, Scan, Seen, hash_file};
 use crate::snapshot::{EntryId, Meta};
+use crate::transfer::delta::recipe;
+use crate::transfer::delta::{Turn, Turned};
 use crate::transfer::frame::FrameBuilder;
 use crate::transfer::message::{Gone, Item, Message, MetaCoder, Tree as TreeMessage};
-use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Sender};
+use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Patch, Sender};
 use crate::tree;
 
 /// Hashing first costs at most so many bytes read twice; above, unknown files are read once, in the session.
@@ -36,6 +38,8 @@ enum Told {
     Described(EntryId, Result<Learned, Gone>),
     Streamed(EntryId, Result<Learned, Gone>, bool),
     Read(EntryId, Result<(), Gone>),
+    Compared(EntryId, u64, Result<Turned, Gone>),
+    Patched(Vec<(EntryId, Gone)>),
     /// The link has failed.
     Cut,
 }
@@ -194,7 +198,9 @@ fn converse(
                 take(machine, told, &mut learned)?;
             }
         }
-        wire.outbox.send_list(&mut builder);
+        if machine.comparing() == 0 || builder.len() >= REFINE_BYTES {
+            wire.outbox.send_list(&mut builder);
+        }
         if machine.outcome().is_some() {
             return Ok((learned, items, problems));
         }
@@ -234,6 +240,8 @@ fn take(machine: &mut Sender, told: Told, learned: &mut Vec<(EntryId, Learned)>)
         }
         Told::Streamed(file, Err(why), last) => machine.streamed(file, Err(why), last),
         Told::Read(file, outcome) => machine.read(file, outcome),
+        Told::Compared(file, first, outcome) => machine.compared(file, first, outcome),
+        Told::Patched(lost) => machine.patched(lost),
         Told::Cut => return Err(crate::transfer::frame::FrameError::Cut.into()),
     }
     Ok(())
@@ -320,6 +328,19 @@ impl Worker<'_> {
                 let outcome = self.read(file, &chunks);
                 let sent = self.outbox.send(&mut self.builder);
                 sent && tell.send(Told::Read(file, outcome)).is_ok()
+            }
+            Job::Compare { file, first, turn } => {
+                tell.send(Told::Compared(file, first, self.compare(file, &turn))).is_ok()
+            }
+            Job::Patch { patches } => {
+                let mut lost = Vec::new();
+                for patch in &patches {
+                    if let Err(why) = self.patch(patch) {
+                        lost.push((patch.file, why));
+                    }
+                }
+                let sent = self.outbox.send_patches(&mut self.builder);
+                sent && tell.send(Told::Patched(lost)).is_ok()
             }
             Job::Release { files } => {
                 let mut held = self.held.files();
@@ -464,5 +485,33 @@ impl Worker<'_> {
         });
         self.buffer = buffer;
         result
+    }
+
+    /// Cuts and compares bytes of a file. Whether it is still what it was, the hashes of the chunks will tell.
+    fn compare(&mut self, file: EntryId, turn: &Turn) -> Result<Turned, Gone> {
+        let open = self.opener.file(&self.scan.snapshot, file).map_err(|error| gone(&error))?;
+        turn.run(|buffer, at| read_exactly(&open, buffer, at)).map_err(|error| gone(&error))
+    }
+
+    /// Takes the last turn, and sends the recipe.
+    fn patch(&mut self, patch: &Patch) -> Result<(), Gone> {
+        let open = self.opener.file(&self.scan.snapshot, patch.file).map_err(|error| gone(&error))?;
+        let made = patch.make(|buffer, at| read_exactly(&open, buffer, at));
+        let (ops, bytes) = made.map_err(|error| gone(&error))?;
+        self.options.monitor.advance(Phase::Transfer, 0, patch.plan.len());
+        for part in recipe::parts(&ops, &bytes) {
+            self.builder.push(&part.message(patch.file.0, patch.first));
+            if self.builder.len() >= PATCH_FRAME_BYTES && !self.outbox.send_patches(&mut self.builder) {
+                return Err(CUT);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_exactly(file: &FileRef, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    match file.read_full_at(buffer, at)? {
+        len if len == buffer.len() => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -19,6 +19,12 @@ use crate::transfer::message::Message;
 pub(super) const QUEUE_FRAMES: usize = 4;
 /// A frame of file bytes is sent when it is this long.
 pub(super) const FRAME_BYTES: usize = 192 << 10;
+/// A frame of recipes is sent when it is this long: small files share it, and its compression.
+pub(super) const PATCH_FRAME_BYTES: usize = 512 << 10;
+/// While more of them are being prepared, descriptions of old bytes wait until there are so many.
+pub(super) const REFINE_BYTES: usize = 16 << 10;
+/// The least level that recipes are compressed with: they are short, and made of what is new.
+const PATCH_LEVEL: i32 = 9;
 /// The level that adaptive compression uses.
 const LEVEL: i32 = 3;
 /// Above so many bytes a second, the link outruns the compressor (zstd at level 3 makes about 200 MB/s a core).
@@ -58,6 +64,11 @@ struct State {
 }
 
 impl Outbox {
+    /// Whether both ends are in one process.
+    pub(super) fn is_local(&self) -> bool {
+        self.state.local
+    }
+
     /// How to compress the next frame of file bytes.
     pub(super) fn compression(&self) -> Compression {
         match self.state.compress {
@@ -97,6 +108,21 @@ impl Outbox {
             Compress::Always(level) => Some(level),
             Compress::Never => None,
             Compress::Adaptive => (!self.state.local).then_some(LEVEL),
+        };
+        self.frames.send(builder.take(compression)).is_ok()
+    }
+
+    /// Sends the messages collected in `builder`, if any: recipes. Blocks while the link is busy.
+    pub(super) fn send_patches(&self, builder: &mut FrameBuilder) -> bool {
+        if builder.is_empty() {
+            return true;
+        }
+        let slow = self.state.slow.load(Ordering::Relaxed);
+        let compression = match self.state.compress {
+            Compress::Always(level) => Some(level.max(PATCH_LEVEL)),
+            Compress::Never => None,
+            Compress::Adaptive if self.state.local => None,
+            Compress::Adaptive => Some(if slow { PATCH_LEVEL } else { LEVEL }),
         };
         self.frames.send(builder.take(compression)).is_ok()
     }

@@ -12,6 +12,7 @@ use crate::hash::Hash;
 use crate::limits;
 use crate::path::{Name, RelPath};
 use crate::snapshot::{Digests, DirId, Meta, Snapshot};
+use crate::transfer::delta;
 
 /// The protocol version this build speaks, and the only one.
 pub const VERSION: u16 = 1;
@@ -20,6 +21,8 @@ pub const VERSION: u16 = 1;
 pub const LISTING_MAX: usize = 1024;
 /// Chunks of one [`Message::Chunks`] at most.
 pub const CHUNKS_MAX: usize = 4096;
+/// Steps of one part of a recipe at most.
+pub const OPS_MAX: usize = 16_384;
 /// Elements of one request at most.
 pub const REQUEST_MAX: usize = 4096;
 /// Exclude patterns at most.
@@ -230,6 +233,26 @@ pub enum WireNode {
         /// Its bytes.
         target: Bounded<u8, { limits::PATH_BYTES_MAX }>,
     },
+}
+
+/// One step from the entries that the receiver has in a directory to those that the sender has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// The receiver's next so many entries are the sender's too, metadata and all that is below included.
+    Same(u32),
+    /// So are these, but for their metadata, which follows; none is a directory.
+    Meta(u32),
+    /// The next is a directory at the sender too; its metadata follows.
+    Dir {
+        /// Its number at the sender, as the difference from the last in the message (from zero for the first).
+        dir: i64,
+        /// All that is below is the same. Otherwise its own `Changes` follow, unasked.
+        same: bool,
+    },
+    /// The sender has not the next so many.
+    Drop(u32),
+    /// The sender has this, before the receiver's next.
+    Entry(WireEntry),
 }
 
 /// A subdirectory of a [`Message::Metas`], in the order of the names.
@@ -537,6 +560,61 @@ pub enum Message<'a> {
         first: u32,
         /// Its children, in order: hash and length in bytes.
         children: Bounded<(Hash, u64), { limits::NODE_CHILDREN_MAX }>,
+    },
+
+    /// Receiver → sender: chunks that are needed, and what stands in their place here. Answered by `Pieces`, or
+    /// at once by `Patch`.
+    Refine {
+        /// The file.
+        file: u32,
+        /// The first chunk, by position in the file's list.
+        first: u64,
+        /// How many.
+        count: u32,
+        /// Pieces of level 0 of the old bytes, in order.
+        digests: delta::Digests,
+    },
+    /// Either → other: what is known of the other's pieces, and the next level of what is not.
+    Pieces {
+        /// The file.
+        file: u32,
+        /// The first of the chunks.
+        first: u64,
+        /// 1 from the sender, 2 from the receiver.
+        level: u8,
+        /// Of the pieces last told by the other end, those that this end has.
+        known: delta::Bits,
+        /// Pieces of this level, in order: of what the other end was not known to have.
+        digests: delta::Digests,
+    },
+    /// Sender → receiver: (a part of) how the chunks are made.
+    Patch {
+        /// The file.
+        file: u32,
+        /// The first of the chunks.
+        first: u64,
+        /// Whether more parts follow.
+        more: bool,
+        /// The steps.
+        ops: Bounded<delta::recipe::Op, OPS_MAX>,
+        /// Their literal bytes.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        bytes: &'a [u8],
+    },
+
+    /// Sender → receiver, unasked: a directory, as (a part of) the way there from the receiver's, which is known
+    /// from an earlier session.
+    Changes {
+        /// The directory.
+        dir: u32,
+        /// Number of the first entry; those that are named, or kept, follow without gaps.
+        first: u32,
+        /// Whether more parts follow.
+        more: bool,
+        /// The steps.
+        steps: Bounded<Step, LISTING_MAX>,
+        /// Metadata, in order: of what the steps keep with other metadata.
+        metas: Bounded<WireMeta, LISTING_MAX>,
     },
 }
 

@@ -12,6 +12,7 @@
 //! [`Job`]: sender::Job
 //! [`Action`]: receiver::Action
 
+pub mod delta;
 pub mod frame;
 pub mod locals;
 pub mod message;

@@ -24,6 +24,8 @@ pub(super) enum State {
     /// Its entries are coming; `nodes` parts were asked for and not received. `taken`: its files too.
     Entries {
         listed: Vec<Listed>,
+        /// How many of the destination's entries the sender has told what becomes of.
+        passed: usize,
         nodes: u64,
         own_nodes: Option<Box<OwnNodes>>,
         taken: bool,
@@ -41,6 +43,17 @@ pub(super) enum State {
     Done,
 }
 
+/// How the entries of a directory come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Way {
+    /// With their bytes.
+    taken: bool,
+    /// Without being asked for.
+    unasked: bool,
+    /// As all that is below.
+    deep: bool,
+}
+
 impl Receiver {
     /// Begins to compare the sender's directory `id` with what the destination has at its place.
     ///
@@ -54,7 +67,7 @@ impl Receiver {
         theirs: Option<Digests>,
     ) -> Result<(), ProtocolError> {
         // The root is opened once, before any message.
-        self.open_dir_below(id, mirror, own, theirs, 0, (false, false))
+        self.open_dir_below(id, mirror, own, theirs, 0, Way::default())
     }
 
     fn open_dir_below(
@@ -64,7 +77,7 @@ impl Receiver {
         own: Option<DirId>,
         theirs: Option<Digests>,
         depth: u32,
-        (taken, deep): (bool, bool),
+        Way { taken, unasked, deep }: Way,
     ) -> Result<(), ProtocolError> {
         let ours = own.and_then(|own| self.own.digests(own));
         let mut state = entries_of(taken, deep);
@@ -92,7 +105,7 @@ impl Receiver {
                 self.waiting();
                 self.wanted.refresh_deep.push(id);
             }
-        } else if !deep {
+        } else if !unasked {
             self.waiting();
             if own.is_some() && self.populated {
                 self.wanted.expand.push(id);
@@ -149,7 +162,7 @@ impl Receiver {
         let snapshot = self.own.clone();
         let own_ids = own.map_or(0..0, |own| snapshot.entry_ids(own));
         let mut own_at = own_ids.start;
-        for Listed { entry, id, dir } in listed {
+        for Listed { entry, id, dir, follows } in listed {
             let mut own_id = None;
             while own_at < own_ids.end {
                 let candidate = EntryId(own_at);
@@ -182,7 +195,8 @@ impl Receiver {
                     let own_dir = was.and_then(Entry::dir);
                     self.enter(&place, child, own_dir, entry.meta);
                     let based = self.bases.len();
-                    self.open_dir_below(dir_id, child, own_dir, digests, depth + 1, (taken, deep))?;
+                    let way = Way { taken, unasked: deep || follows, deep };
+                    self.open_dir_below(dir_id, child, own_dir, digests, depth + 1, way)?;
                     // One found under another name is moved or rebuilt when everything was compared.
                     if self.bases.len() == based {
                         self.note_dir(&place, child, was);
@@ -395,7 +409,7 @@ impl Receiver {
 }
 
 fn entries_of(taken: bool, deep: bool) -> State {
-    State::Entries { listed: Vec::new(), nodes: 0, own_nodes: None, taken, deep }
+    State::Entries { listed: Vec::new(), passed: 0, nodes: 0, own_nodes: None, taken, deep }
 }
 
 fn metas_of(base: DirId, moved: bool) -> State {

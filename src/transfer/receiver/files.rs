@@ -31,6 +31,8 @@ pub(super) struct File {
     hold: bool,
     /// Whether a file with its root may be cloned: not again, if that turned out to be another.
     clonable: bool,
+    /// Whether old bytes may be of use: not again, if they were not.
+    pub(super) refinable: bool,
     /// Where each chunk starts, once a copy has failed.
     starts: Option<Vec<u64>>,
     pub(super) state: State,
@@ -99,13 +101,13 @@ impl Receiver {
             own,
             hold: root.is_none(),
             clonable: true,
+            refinable: true,
             starts: None,
             state: State::Listing(Vec::new()),
         };
         // With a root the change is certain; without one the chunk list must say whether there is one.
         let certain = root.is_some() || own_file.is_none();
-        let single = root.filter(|_| size <= u64::from(self.own.params().sizes().min));
-        let single = single.map(|root| ChunkRef { hash: root, len: size as u32 });
+        let single = self.single(root, size);
         if let Some(root) = root
             && let Some(from) = { self.locals.file(&self.own, root) }
         {
@@ -128,6 +130,15 @@ impl Receiver {
                 self.note(&new.place, Kind::File, Some(size), meta, was);
             }
             new.state = State::Streaming { next: 0, first: None, begun: false };
+        } else if let Some(refinement) =
+            root.filter(|_| !self.options.dry_run).and_then(|_| self.refinable_whole(&new, size))
+        {
+            self.waiting();
+            let list = refinement.chunks().to_vec();
+            let missing = list.iter().map(|chunk| (0, *chunk)).collect();
+            self.action(Action::Create { file, place: new.place.clone(), size });
+            self.refine(file, refinement);
+            new.state = State::Assembling { missing, list, begun: true };
         } else if let Some(chunk) = single {
             self.waiting();
             self.assemble(file, &mut new, vec![chunk]);
@@ -273,8 +284,9 @@ impl Receiver {
             self.report.bytes_literal += missing.values().map(|chunk| u64::from(chunk.len)).sum::<u64>();
             return self.release(file, known);
         }
+        let refined = self.refinable(known, &list, &mut wanted);
         // A file of one chunk that must come is written at once, without a beginning and an end.
-        let begun = list.len() != 1 || missing.is_empty();
+        let begun = list.len() != 1 || missing.is_empty() || !refined.is_empty();
         if begun {
             let (place, size) = (known.place.clone(), known.close.size);
             self.action(Action::Create { file, place, size });
@@ -288,8 +300,39 @@ impl Receiver {
             known.state = State::Closing { list };
             return;
         }
-        self.need(file, wanted);
+        if wanted.is_empty() {
+            self.release(file, known);
+        } else {
+            self.need(file, wanted);
+        }
+        for refinement in refined {
+            self.refine(file, refinement);
+        }
         known.state = State::Assembling { missing, list, begun };
+    }
+
+    /// Chunks of a file, beginning at `offset`, need not be waited for any more; tells whether they were, and
+    /// whether they were the last.
+    pub(super) fn arrived(&mut self, file: FileId, offset: u64, chunks: &[ChunkRef]) -> Option<bool> {
+        let State::Assembling { missing, list, .. } = &mut self.files.get_mut(&file)?.state else {
+            return None;
+        };
+        let mut at = offset;
+        for chunk in chunks {
+            missing.remove(&at)?;
+            at += u64::from(chunk.len);
+        }
+        let last = missing.is_empty();
+        if last {
+            let list = std::mem::take(list);
+            self.files.get_mut(&file)?.state = State::Closing { list };
+        }
+        Some(last)
+    }
+
+    /// How a file ends.
+    pub(super) fn close_of(&self, file: FileId) -> Option<Close> {
+        self.files.get(&file).map(|known| known.close)
     }
 
     /// Asks for chunks by their positions, ascending.
@@ -436,9 +479,31 @@ impl Receiver {
         let known = self.take(file)?;
         self.given_up.insert(file);
         self.wanted.need.remove(&file);
+        self.forget_refinements(file);
         self.open_files -= 1;
         self.failed_paths += 1;
         Some(known)
+    }
+
+    /// What was made of a whole file's old bytes is not what it should be: it is made from its chunks.
+    pub fn patch_failed(&mut self, file: FileId) {
+        self.describe_instead(file);
+    }
+
+    /// Begins a file again, by its chunk list.
+    pub(super) fn describe_instead(&mut self, file: FileId) {
+        let Some(mut known) = self.take(file) else { return };
+        self.action(Action::Discard { file });
+        known.refinable = false;
+        known.state = State::Listing(Vec::new());
+        self.wanted.describe.push(file.0);
+        self.put(file, known);
+    }
+
+    /// The only chunk of a file so small that its root is one.
+    fn single(&self, root: Option<Hash>, size: u64) -> Option<ChunkRef> {
+        let small = size <= u64::from(self.own.params().sizes().min);
+        root.filter(|_| small).map(|hash| ChunkRef { hash, len: size as u32 })
     }
 
     /// A [`Action::Copy`] found other bytes than the index promised: they are asked for.
@@ -501,6 +566,7 @@ impl Receiver {
             own: None,
             hold: false,
             clonable: true,
+            refinable: true,
             starts: None,
             state: State::Closing { list },
         };

@@ -9,8 +9,8 @@ use super::{Bounded, Message, Output, ProtocolError, REQUEST_MAX, Receiver, limi
 use crate::hash::Hash;
 use crate::path::{Name, STAGING_PREFIX};
 use crate::snapshot::node::DirTree;
-use crate::snapshot::{Digests, DirId, Entry, EntryId, Node, Snapshot};
-use crate::transfer::message::{MetaCoder, WireDigests, WireEntry, WireNode};
+use crate::snapshot::{Digests, DirId, Entry, EntryId, Meta, Node, Snapshot};
+use crate::transfer::message::{MetaCoder, Step, WireDigests, WireEntry, WireMeta, WireNode};
 
 /// An entry of a directory of the sender.
 pub(super) struct Listed {
@@ -18,6 +18,15 @@ pub(super) struct Listed {
     /// Its number at the sender; `None` if it is the destination's own, in a node that is equal.
     pub(super) id: Option<u32>,
     pub(super) dir: Option<(u32, Option<Digests>)>,
+    /// What is in the directory comes without being asked for.
+    pub(super) follows: bool,
+}
+
+impl Listed {
+    /// The destination's own entry, which the sender has too.
+    fn own(entry: &Entry) -> Listed {
+        Listed { entry: entry.clone(), id: None, dir: None, follows: false }
+    }
 }
 
 /// The nodes over a directory of the destination, to be found by digest.
@@ -101,10 +110,8 @@ impl Receiver {
                 let range = own.tree.entries_below(usize::from(level), node);
                 let counted = &own.counted[range.start as usize..range.end as usize];
                 self.name(counted.len())?;
-                let own_entry =
-                    |id: &EntryId| Listed { entry: own_snapshot.entry(*id).clone(), id: None, dir: None };
                 if let Some((listed, _)) = self.awaited(id) {
-                    listed.extend(counted.iter().map(own_entry));
+                    listed.extend(counted.iter().map(|id| Listed::own(own_snapshot.entry(*id))));
                 }
             }
             if let Some(Dir { state: State::Entries { own_nodes, .. }, .. }) = self.dirs.get_mut(&id) {
@@ -158,6 +165,133 @@ impl Receiver {
         *nodes = nodes.saturating_sub(1);
         if *nodes == 0 { self.complete(id) } else { Ok(()) }
     }
+
+    /// Takes a directory as the way there from the destination's.
+    pub(super) fn changes(
+        &mut self,
+        id: u32,
+        first: u32,
+        more: bool,
+        steps: Vec<Step>,
+        metas: &[WireMeta],
+    ) -> Result<(), ProtocolError> {
+        self.check_dir(id)?;
+        let (snapshot, claimed, before) = (self.own.clone(), self.theirs.entries, self.named);
+        let Some(Dir { own, state: State::Entries { listed, passed, nodes, .. }, .. }) =
+            self.dirs.get_mut(&id)
+        else {
+            return Ok(());
+        };
+        let own = own.ok_or_else(|| violation("changes of a directory that is not here"))?;
+        let mut walk = Walk {
+            number: first,
+            last_dir: 0,
+            own: snapshot.entries(own).iter().filter(|entry| entry.node != Node::Special),
+            metas: metas.iter(),
+            coder: MetaCoder::default(),
+        };
+        for _ in 0..*passed {
+            walk.own.next();
+        }
+        let was = listed.len();
+        for step in steps {
+            *passed += walk.step(step, claimed, &snapshot, listed)?;
+            if before + (listed.len() - was) as u64 > claimed {
+                return Err(violation("more names than the tree was said to have"));
+            }
+        }
+        let count = listed.len() - was;
+        if !more {
+            *nodes = 0;
+        }
+        self.name(count)?;
+        if more { Ok(()) } else { self.complete(id) }
+    }
+}
+
+/// The destination's entries of a directory, being passed.
+struct Walk<'a, I> {
+    /// The sender's number of the next entry.
+    number: u32,
+    last_dir: i64,
+    own: I,
+    metas: std::slice::Iter<'a, WireMeta>,
+    coder: MetaCoder,
+}
+
+impl<'a, I: Iterator<Item = &'a Entry>> Walk<'a, I> {
+    fn own(&mut self) -> Result<&'a Entry, ProtocolError> {
+        self.own.next().ok_or_else(|| violation("more entries than are here"))
+    }
+
+    fn meta(&mut self) -> Result<Meta, ProtocolError> {
+        let meta = self.metas.next().and_then(|meta| self.coder.decode(*meta));
+        meta.ok_or_else(|| violation("bad metadata"))
+    }
+
+    fn next_number(&mut self, claimed: u64) -> Result<u32, ProtocolError> {
+        let number = self.number;
+        self.number = number.saturating_add(1);
+        if u64::from(number) >= claimed {
+            return Err(violation("an entry number beyond the tree"));
+        }
+        Ok(number)
+    }
+
+    /// Takes a step; gives how many of the destination's entries it passed.
+    fn step(
+        &mut self,
+        step: Step,
+        claimed: u64,
+        snapshot: &Snapshot,
+        listed: &mut Vec<Listed>,
+    ) -> Result<usize, ProtocolError> {
+        match step {
+            Step::Same(count) => {
+                for _ in 0..count {
+                    self.next_number(claimed)?;
+                    listed.push(Listed::own(self.own()?));
+                }
+                Ok(count as usize)
+            }
+            Step::Meta(count) => {
+                for _ in 0..count {
+                    let id = Some(self.next_number(claimed)?);
+                    let mut entry = self.own()?.clone();
+                    if entry.dir().is_some() {
+                        return Err(violation("a directory without a number"));
+                    }
+                    entry.meta = self.meta()?;
+                    listed.push(Listed { entry, id, dir: None, follows: false });
+                }
+                Ok(count as usize)
+            }
+            Step::Dir { dir, same } => {
+                let id = Some(self.next_number(claimed)?);
+                let mut entry = self.own()?.clone();
+                let own = entry.dir().ok_or_else(|| violation("a directory that is none here"))?;
+                entry.meta = self.meta()?;
+                self.last_dir = self.last_dir.wrapping_add(dir);
+                let number = u32::try_from(self.last_dir).ok().filter(|dir| u64::from(*dir) <= claimed);
+                let number = number.ok_or_else(|| violation("a directory number beyond the tree"))?;
+                let digests = snapshot.digests(own).filter(|_| same);
+                entry.node = Node::Dir { dir: DirId::ROOT };
+                listed.push(Listed { entry, id, dir: Some((number, digests)), follows: !same });
+                Ok(1)
+            }
+            Step::Drop(count) => {
+                for _ in 0..count {
+                    self.own()?;
+                }
+                Ok(count as usize)
+            }
+            Step::Entry(entry) => {
+                let id = self.next_number(claimed)?;
+                listed.push(decode_entry(entry, id, claimed, &mut self.coder)?);
+                Ok(0)
+            }
+        }
+    }
 }
 
 fn decode_entry(
@@ -189,7 +323,7 @@ fn decode_entry(
             Node::Symlink { target: target.into_vec().into() }
         }
     };
-    Ok(Listed { entry: Entry { name, meta, node }, id: Some(id), dir })
+    Ok(Listed { entry: Entry { name, meta, node }, id: Some(id), dir, follows: false })
 }
 
 fn check_name(name: &Name) -> Result<(), ProtocolError> {

@@ -13,13 +13,15 @@
 //! than the files' lengths allow.
 //!
 //! `listing` takes in what directories hold, `dirs` compares them, `descent` compares large files,
-//! `files` resolves chunks, `finale` decides moves and deletions.
+//! `files` resolves chunks, `refine` what old bytes can do for missing ones, `finale` decides moves and
+//! deletions.
 
 mod descent;
 mod dirs;
 mod files;
 mod finale;
 mod listing;
+mod refine;
 
 pub use finale::{FinalDir, Finale, MovedDir};
 
@@ -28,6 +30,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::delta::Turn;
+use super::delta::recipe::Segment;
 use super::locals::{LocalChunk, LocalFile, Locals};
 use super::message::{
     Abort, Change, Gone, Item, Kind, Message, MetaChange, MetaCoder, REQUEST_MAX, Report, Tree,
@@ -41,7 +45,7 @@ use crate::path::{Name, RelPath};
 use crate::snapshot::{self, Builder, Digests, DirId, Entry, EntryId, Meta, Node, Snapshot};
 
 /// What the caller wants of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Remove what the source has not.
     pub delete: bool,
@@ -53,6 +57,14 @@ pub struct Options {
     pub filtered: bool,
     /// The tree is one file: its directory's metadata is not part of it.
     pub single: bool,
+    /// Refine missing chunks that stand where older bytes are ([`super::delta`]); otherwise they come whole.
+    pub delta: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { delete: false, dry_run: false, itemize: false, filtered: false, single: false, delta: true }
+    }
 }
 
 /// A file of the sender's tree that is made here: its number at the sender.
@@ -162,6 +174,36 @@ pub enum Action {
         /// Where they are.
         from: LocalChunk,
     },
+    /// Old bytes of a file to compare; then call [`Receiver::turned`].
+    Compare {
+        /// The file.
+        file: FileId,
+        /// The first of the chunks that are refined.
+        first: u64,
+        /// Where the bytes are.
+        from: LocalFile,
+        /// What to do.
+        turn: Turn,
+    },
+    /// Chunks of a file that was begun, from a recipe.
+    Patch {
+        /// The file.
+        file: FileId,
+        /// Where in the file the first begins.
+        offset: u64,
+        /// What the bytes must hash to; for each chunk that does not, call [`Receiver::copy_failed`]. None: it is
+        /// the whole file, and its root must be the one it is closed with; if not, call
+        /// [`Receiver::patch_failed`].
+        chunks: Vec<ChunkRef>,
+        /// How many bytes there are.
+        len: u64,
+        /// The old file.
+        from: LocalFile,
+        /// Where the bytes come from, in order.
+        segments: Vec<Segment>,
+        /// The literal ones.
+        literals: Bytes,
+    },
     /// A file that was begun is complete when its bytes are written.
     Finish {
         /// The file.
@@ -235,6 +277,7 @@ pub struct Receiver {
     learned: Vec<(Place, Close)>,
     dirs: HashMap<u32, dirs::Dir>,
     files: HashMap<FileId, files::File>,
+    refinements: refine::Refinements,
     /// Files of which more may arrive, and is of no use: they cannot be read there, or not made here.
     given_up: HashSet<FileId>,
     /// Copies of whole files, which wait until it is known what will be deleted.
@@ -319,6 +362,7 @@ impl Receiver {
             learned: Vec::new(),
             dirs: HashMap::new(),
             files: HashMap::new(),
+            refinements: refine::Refinements::default(),
             given_up: HashSet::new(),
             clones: Vec::new(),
             bases: Vec::new(),
@@ -373,6 +417,9 @@ impl Receiver {
             Message::Listing { dir, node: _, first, more, entries } => {
                 self.listing(dir, first, more, entries.into_vec())
             }
+            Message::Changes { dir, first, more, steps, metas } => {
+                self.changes(dir, first, more, steps.into_vec(), &metas)
+            }
             Message::Metas { dir, first: _, more, metas, children } => {
                 self.metas(dir, more, &metas, &children)
             }
@@ -386,6 +433,12 @@ impl Receiver {
             Message::Data { file, offset, bytes } => self.data(FileId(file), offset, frame.slice_ref(bytes)),
             Message::End { file, root, size, meta } => self.end(FileId(file), root, size, meta),
             Message::Gone { file, why } => self.gone(FileId(file), why),
+            Message::Pieces { file, first, level, known, digests } => {
+                self.pieces(FileId(file), first, level, known, digests)
+            }
+            Message::Patch { file, first, more, ops, bytes } => {
+                self.patch((FileId(file), first), more, &ops, bytes)
+            }
             Message::Root(root) => {
                 self.root = Some(root);
                 Ok(())

@@ -9,8 +9,10 @@ use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::limits::NODE_CHILDREN_MAX;
 use crate::snapshot::node::DirTree;
-use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
-use crate::transfer::message::{LISTING_MAX, Message, MetaCoder, WireChild, WireEntry, WireNode};
+use crate::snapshot::{DirId, Entry, EntryId, Meta, Node, Snapshot};
+use crate::transfer::message::{
+    LISTING_MAX, Message, MetaCoder, Step, WireChild, WireEntry, WireMeta, WireNode,
+};
 
 /// Listed bytes sent unasked behind a listing that was asked for: what a round trip would cost more than.
 const SPECULATE_BYTES: usize = 16 << 10;
@@ -18,31 +20,77 @@ const SPECULATE_BYTES: usize = 16 << 10;
 const LISTING_BYTES: usize = 256 << 10;
 
 impl Sender {
-    /// Lists at once what differs from `theirs`, the receiver's tree, known from an earlier session.
+    /// Tells at once what differs from `theirs`, the receiver's tree, known from an earlier session.
     pub fn assume(&mut self, theirs: &Snapshot) {
         let mut pairs = vec![(DirId::ROOT, DirId::ROOT)];
         while let Some((dir, their_dir)) = pairs.pop() {
             let (ours, their) = (self.snapshot.digests(dir), theirs.digests(their_dir));
-            let (Some(ours), Some(their)) = (ours, their) else { continue };
-            if ours.full == their.full {
+            if ours.is_none() || their.is_none() || ours == their || !self.listed.insert(dir) {
                 continue;
             }
-            let same_content = ours.content == their.content;
-            if same_content {
-                self.refresh_against(dir, theirs, their_dir);
-            } else if !self.list(dir, false) {
-                // A large one is compared node by node; the receiver cannot place what is below before that.
-                continue;
-            }
-            let mut below = Vec::new();
-            for entry in self.snapshot.entries(dir) {
-                let their_entry = theirs.find(their_dir, &entry.name).map(|id| theirs.entry(id));
-                if let (Some(child), Some(their_child)) = (entry.dir(), their_entry.and_then(Entry::dir)) {
-                    below.push((child, their_child));
-                }
-            }
+            self.refreshed.insert(dir);
+            let below = self.changes(dir, theirs, their_dir);
             pairs.extend(below.into_iter().rev());
         }
+    }
+
+    /// Tells a directory by the way from what the receiver has. Gives the subdirectories, ours and theirs, that
+    /// are to be told too.
+    fn changes(&mut self, dir: DirId, theirs: &Snapshot, their_dir: DirId) -> Vec<(DirId, DirId)> {
+        let mut below = Vec::new();
+        let ids = self.snapshot.entry_ids(dir);
+        let mut part = Part::new(ids.start);
+        let mut their_entries =
+            theirs.entries(their_dir).iter().filter(|e| e.node != Node::Special).peekable();
+        for id in ids {
+            let entry = self.snapshot.entry(EntryId(id));
+            while their_entries.next_if(|their| their.name < entry.name).is_some() {
+                part.step(Step::Drop(1));
+            }
+            let their = their_entries.next_if(|their| their.name == entry.name);
+            let same_meta = their.is_some_and(|their| their.meta == entry.meta);
+            let dirs = their.and_then(|their| Some((entry.dir()?, their.dir()?)));
+            let digests = dirs.and_then(|(a, b)| Some((self.snapshot.digests(a)?, theirs.digests(b)?)));
+            match (dirs, digests) {
+                (Some((ours, their)), Some((our_digests, their_digests))) => {
+                    let same = our_digests.full == their_digests.full;
+                    if same && same_meta {
+                        part.step(Step::Same(1));
+                    } else {
+                        part.meta(entry.meta);
+                        let number = i64::from(ours.0);
+                        let dir = number - std::mem::replace(&mut part.last_dir, number);
+                        part.step(Step::Dir { dir, same });
+                    }
+                    below.extend((!same).then_some((ours, their)));
+                }
+                _ if their.is_some_and(|their| same_contents(entry, their)) => {
+                    if same_meta {
+                        part.step(Step::Same(1));
+                    } else {
+                        part.meta(entry.meta);
+                        part.step(Step::Meta(1));
+                    }
+                }
+                _ => {
+                    if their.is_some() {
+                        part.step(Step::Drop(1));
+                    }
+                    part.bytes += listed_bytes(entry);
+                    let wire = self.wire_entry(entry, &mut part.coder);
+                    part.step(Step::Entry(wire));
+                }
+            }
+            part.next = id + 1;
+            if part.is_full() {
+                let next = Part::new(part.next);
+                let message = std::mem::replace(&mut part, next).message(dir, true);
+                self.ready.push_back(Output::Message(message));
+            }
+        }
+        // What the sender has not at the end need not be told.
+        self.message(part.message(dir, false));
+        below
     }
 
     /// Lists a directory, unless that was done: its topmost nodes if it has several and the receiver can
@@ -73,13 +121,7 @@ impl Sender {
         loop {
             let mut bytes = 0;
             let fits = |id: &u32| {
-                let entry = self.snapshot.entry(EntryId(*id));
-                let extra = match &entry.node {
-                    Node::Symlink { target } => target.len(),
-                    Node::File { link: Some(first), .. } => first.as_bytes().len(),
-                    _ => 0,
-                };
-                bytes += entry.name.as_bytes().len() + extra + 128;
+                bytes += listed_bytes(self.snapshot.entry(EntryId(*id)));
                 bytes <= LISTING_BYTES
             };
             let end = ids.end.min(first + LISTING_MAX as u32);
@@ -94,26 +136,27 @@ impl Sender {
 
     fn listing(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>, more: bool) {
         let mut coder = MetaCoder::default();
-        let entries = ids.clone().map(|id| {
-            let entry = self.snapshot.entry(EntryId(id));
-            let node = match &entry.node {
-                Node::File { size, root, link: None } => WireNode::File { size: *size, root: *root },
-                Node::File { size, root, link: Some(first) } => {
-                    WireNode::Link { size: *size, root: *root, first: (**first).clone() }
-                }
-                Node::Dir { dir } => {
-                    let digests = self.snapshot.digests(*dir).map(Into::into);
-                    WireNode::Dir { dir: dir.0, digests }
-                }
-                Node::Symlink { target } => {
-                    WireNode::Symlink { target: Bounded::new(target.to_vec()).unwrap_or_default() }
-                }
-                Node::Special => unreachable!("a source's snapshot has no special entries"),
-            };
-            WireEntry { name: entry.name.clone(), meta: coder.encode(entry.meta), node }
-        });
+        let entries = ids.clone().map(|id| self.wire_entry(self.snapshot.entry(EntryId(id)), &mut coder));
         let entries = Bounded::new(entries.collect()).unwrap_or_default();
         self.message(Message::Listing { dir: dir.0, node, first: ids.start, more, entries });
+    }
+
+    fn wire_entry(&self, entry: &Entry, coder: &mut MetaCoder) -> WireEntry {
+        let node = match &entry.node {
+            Node::File { size, root, link: None } => WireNode::File { size: *size, root: *root },
+            Node::File { size, root, link: Some(first) } => {
+                WireNode::Link { size: *size, root: *root, first: (**first).clone() }
+            }
+            Node::Dir { dir } => {
+                let digests = self.snapshot.digests(*dir).map(Into::into);
+                WireNode::Dir { dir: dir.0, digests }
+            }
+            Node::Symlink { target } => {
+                WireNode::Symlink { target: Bounded::new(target.to_vec()).unwrap_or_default() }
+            }
+            Node::Special => unreachable!("a source's snapshot has no special entries"),
+        };
+        WireEntry { name: entry.name.clone(), meta: coder.encode(entry.meta), node }
     }
 
     fn dir_tree(&mut self, dir: DirId) -> Option<&DirTree> {
@@ -182,17 +225,6 @@ impl Sender {
         }
     }
 
-    fn refresh_against(&mut self, dir: DirId, theirs: &Snapshot, their_dir: DirId) {
-        if self.refreshed.insert(dir) {
-            self.metas(dir, |snapshot, child| {
-                let full = snapshot.digests(child)?.full;
-                let name = &snapshot.entry(snapshot.entry_of(child)?).name;
-                let their_child = theirs.entry(theirs.find(their_dir, name)?).dir()?;
-                (theirs.digests(their_child)?.full == full).then_some(full)
-            });
-        }
-    }
-
     fn metas(&mut self, dir: DirId, full: impl Fn(&Snapshot, DirId) -> Option<Hash>) {
         let ids = self.snapshot.entry_ids(dir);
         let mut first = ids.start;
@@ -221,5 +253,62 @@ impl Sender {
                 return;
             }
         }
+    }
+}
+
+/// About what an entry takes on the wire, at most.
+fn listed_bytes(entry: &Entry) -> usize {
+    let extra = match &entry.node {
+        Node::Symlink { target } => target.len(),
+        Node::File { link: Some(first), .. } => first.as_bytes().len(),
+        _ => 0,
+    };
+    entry.name.as_bytes().len() + extra + 128
+}
+
+/// Whether two entries of one name, neither a directory, are the same but for metadata.
+fn same_contents(ours: &Entry, theirs: &Entry) -> bool {
+    ours.dir().is_none() && ours.node == theirs.node && (ours.size().is_none() || ours.root().is_some())
+}
+
+/// A part of a directory's changes.
+struct Part {
+    first: u32,
+    next: u32,
+    steps: Vec<Step>,
+    metas: Vec<WireMeta>,
+    coder: MetaCoder,
+    last_dir: i64,
+    bytes: usize,
+}
+
+impl Part {
+    fn new(first: u32) -> Part {
+        let (steps, metas, coder) = (Vec::new(), Vec::new(), MetaCoder::default());
+        Part { first, next: first, steps, metas, coder, last_dir: 0, bytes: 0 }
+    }
+
+    fn meta(&mut self, meta: Meta) {
+        self.metas.push(self.coder.encode(meta));
+    }
+
+    fn step(&mut self, step: Step) {
+        match (self.steps.last_mut(), &step) {
+            (Some(Step::Same(last)), Step::Same(more))
+            | (Some(Step::Meta(last)), Step::Meta(more))
+            | (Some(Step::Drop(last)), Step::Drop(more)) => *last += more,
+            _ => self.steps.push(step),
+        }
+    }
+
+    /// Whether the next entry, with what is dropped before it, may not fit.
+    fn is_full(&self) -> bool {
+        self.steps.len() + 3 > LISTING_MAX || self.metas.len() == LISTING_MAX || self.bytes > LISTING_BYTES
+    }
+
+    fn message(self, dir: DirId, more: bool) -> Message<'static> {
+        let (steps, metas) = (Bounded::new(self.steps), Bounded::new(self.metas));
+        let (steps, metas) = (steps.unwrap_or_default(), metas.unwrap_or_default());
+        Message::Changes { dir: dir.0, first: self.first, more, steps, metas }
     }
 }

@@ -8,12 +8,17 @@
 //! asked for; no more chunks of a file are sent than it has; a listing that names a file is sent before the
 //! file's bytes. So what waits here is bounded by this end's own tree, whatever the receiver sends.
 //!
-//! `listing` writes what directories hold.
+//! `listing` writes what directories hold, `refine` answers what the receiver has in the place of chunks.
 
 mod listing;
+mod refine;
 
+pub use refine::Patch;
+
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::delta::Turn;
 use super::message::{Abort, CHUNKS_MAX, Gone, Message, Report, Runs};
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
@@ -54,6 +59,20 @@ pub enum Job {
         file: EntryId,
         /// Where each chunk starts, and what it is.
         chunks: Vec<(u64, ChunkRef)>,
+    },
+    /// Compare chunks with what the receiver has in their place. Then call [`Sender::compared`].
+    Compare {
+        /// The file.
+        file: EntryId,
+        /// The first of the chunks.
+        first: u64,
+        /// What to do.
+        turn: Turn,
+    },
+    /// Take the last turn of each, and send what comes of it as `Patch`. Then call [`Sender::patched`].
+    Patch {
+        /// What to do.
+        patches: Vec<Patch>,
     },
     /// Bytes held for these files may go.
     Release {
@@ -109,6 +128,7 @@ pub struct Sender {
     needs: VecDeque<(EntryId, Runs)>,
     /// How many of a file's chunks were asked for.
     needed: HashMap<EntryId, u64>,
+    refinements: refine::Refinements,
     ready: VecDeque<Output>,
     /// Directories of which everything below is to be listed, and streamed if the flag says so.
     walks: Vec<(DirId, bool)>,
@@ -149,6 +169,7 @@ impl Sender {
             asked: HashSet::new(),
             needs: VecDeque::new(),
             needed: HashMap::new(),
+            refinements: refine::Refinements::default(),
             ready: VecDeque::new(),
             walks: Vec::new(),
             walked: HashMap::new(),
@@ -238,6 +259,14 @@ impl Sender {
                 self.check_need(file, &runs)?;
                 self.needs.push_back((file, runs));
             }
+            Message::Refine { file, first, count, digests } => {
+                let file = self.file(file)?;
+                self.refine(file, first, count, digests)?;
+            }
+            Message::Pieces { file, first, level, known, digests } => {
+                let file = self.file(file)?;
+                self.pieces(file, first, level, known, digests)?;
+            }
             Message::Release { files } => {
                 let mut held = Vec::new();
                 for file in files.iter() {
@@ -283,15 +312,9 @@ impl Sender {
 
     /// Whether these runs are chunks of a described file, no more of them in all requests than it has.
     fn check_need(&mut self, file: EntryId, runs: &[(u64, u64)]) -> Result<(), ProtocolError> {
-        let entry = self.snapshot.entry(file);
-        let known = match self.files.get(&file) {
-            Some(tree) => tree.chunks().len() as u64,
-            // Not described: then it must be one chunk, whose hash is the root.
-            None => u64::from(entry.root().is_some() && u32::try_from(entry.size().unwrap_or(0)).is_ok()),
-        };
-        if known == 0 {
-            return Err(violation("chunks of a file that was not described"));
-        }
+        let list =
+            self.chunk_list(file).ok_or_else(|| violation("chunks of a file that was not described"))?;
+        let known = list.len() as u64;
         let (mut end, mut count) = (Some(0_u64), 0_u64);
         for &(gap, len) in runs {
             end = end.and_then(|end| end.checked_add(gap)?.checked_add(len)).filter(|end| *end <= known);
@@ -308,11 +331,19 @@ impl Sender {
         Ok(())
     }
 
+    /// A file's chunks: as described, or, if it was not, the one whose hash is its root.
+    fn chunk_list(&self, file: EntryId) -> Option<Cow<'_, [ChunkRef]>> {
+        if let Some(tree) = self.files.get(&file) {
+            return Some(Cow::Borrowed(tree.chunks()));
+        }
+        let entry = self.snapshot.entry(file);
+        let len = u32::try_from(entry.size().unwrap_or(0)).ok()?;
+        Some(Cow::Owned(vec![ChunkRef { hash: entry.root()?, len }]))
+    }
+
     /// The chunks of checked runs, and where each starts.
     fn read_job(&self, file: EntryId, runs: &[(u64, u64)]) -> Job {
-        let entry = self.snapshot.entry(file);
-        let only = entry.root().map(|hash| ChunkRef { hash, len: entry.size().unwrap_or(0) as u32 });
-        let list = self.files.get(&file).map_or(only.as_slice(), |tree| tree.chunks());
+        let list = self.chunk_list(file).unwrap_or_default();
         let mut chunks = Vec::new();
         let mut offset = 0;
         let mut rest = list.iter();
@@ -456,6 +487,9 @@ impl Sender {
             if let Some((file, runs)) = self.needs.pop_front() {
                 self.jobs += 1;
                 return Some(Output::Job(self.read_job(file, &runs)));
+            }
+            if let Some(job) = self.next_patches() {
+                return Some(Output::Job(job));
             }
             if self.held_bytes > HOLD_BYTES
                 && matches!(self.requests.front(), Some(Request::Describe(_, true)))

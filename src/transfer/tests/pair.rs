@@ -18,11 +18,12 @@ use crate::path::RelPath;
 use crate::scan::{Opener, Scan};
 use crate::snapshot::{EntryId, Meta, Snapshot};
 use crate::transfer::ProtocolError;
+use crate::transfer::delta::{Turned, recipe};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameReader, preamble};
 use crate::transfer::locals::Locals;
-use crate::transfer::message::{Gone, Message, MetaCoder, Report, Tree};
+use crate::transfer::message::{Gone, Message, MetaCoder, Report, Step, Tree};
 use crate::transfer::receiver::{self, Action, Finale, Options, Place, Receiver};
-use crate::transfer::sender::{self, Job, Sender};
+use crate::transfer::sender::{self, Job, Patch, Sender};
 use crate::tree;
 
 /// One way, in virtual milliseconds.
@@ -170,6 +171,8 @@ enum Told {
     Described(EntryId, Result<(Hash, Vec<ChunkRef>), Gone>),
     Streamed(EntryId, Result<(Hash, u64, Meta), Gone>, bool),
     Read(EntryId, Result<(), Gone>),
+    Compared(EntryId, u64, Result<Turned, Gone>),
+    Patched(Vec<(EntryId, Gone)>),
 }
 
 impl<'a> Pair<'a> {
@@ -388,6 +391,10 @@ impl<'a> Pair<'a> {
                 return Ok(());
             }
             Message::Listing { entries, .. } => self.session.listed += entries.len() as u64,
+            Message::Changes { steps, .. } => {
+                let named = steps.iter().filter(|step| matches!(step, Step::Entry(_)));
+                self.session.listed += named.count() as u64;
+            }
             Message::Nodes { digests, .. } => self.session.nodes += digests.len() as u64,
             Message::Data { .. } => self.session.chunks_sent += 1,
             _ => {}
@@ -426,6 +433,7 @@ impl<'a> Pair<'a> {
             Action::Whole { data, .. } | Action::Write { data, .. } => {
                 self.session.staged += data.len() as u64;
             }
+            Action::Patch { len, .. } => self.session.staged += len,
             _ => {}
         }
         let done = &mut self.done;
@@ -437,6 +445,8 @@ impl<'a> Pair<'a> {
         match done {
             Done::Closed(file, _) => receiver.closed(file),
             Done::CopyFailed(file, offset, chunk) => receiver.copy_failed(file, offset, chunk),
+            Done::Turned(file, first, turned) => receiver.turned(file, first, turned),
+            Done::PatchFailed(file) => receiver.patch_failed(file),
             Done::CloneFailed(file, place, close) => receiver.clone_failed(file, place, close),
             Done::Failed(file, error) => {
                 match file {
@@ -487,6 +497,8 @@ impl<'a> Pair<'a> {
             Some(Told::Described(file, outcome)) => self.sender.described(file, outcome),
             Some(Told::Streamed(file, outcome, last)) => self.sender.streamed(file, outcome, last),
             Some(Told::Read(file, outcome)) => self.sender.read(file, outcome),
+            Some(Told::Compared(file, first, outcome)) => self.sender.compared(file, first, outcome),
+            Some(Told::Patched(lost)) => self.sender.patched(lost),
             None => {}
         }
     }
@@ -532,6 +544,17 @@ impl<'a> Pair<'a> {
                 let outcome = self.read(file, &chunks);
                 self.told.push_back(Told::Read(file, outcome));
             }
+            Job::Compare { file, first, turn } => {
+                let outcome = self.bytes_of(file).and_then(|(bytes, _)| {
+                    turn.run(|buffer, at| part_of(&bytes, buffer, at)).map_err(|_| Gone::Changed)
+                });
+                self.told.push_back(Told::Compared(file, first, outcome));
+            }
+            Job::Patch { patches } => {
+                let lost = patches.iter().filter_map(|patch| Some((patch.file, self.patch(patch).err()?)));
+                let lost = lost.collect();
+                self.told.push_back(Told::Patched(lost));
+            }
             Job::Release { files } => {
                 for file in files {
                     self.held.remove(&file);
@@ -554,6 +577,16 @@ impl<'a> Pair<'a> {
         Ok((root, size, meta))
     }
 
+    fn patch(&mut self, patch: &Patch) -> Result<(), Gone> {
+        let (bytes, _) = self.bytes_of(patch.file)?;
+        let made = patch.make(|buffer, at| part_of(&bytes, buffer, at));
+        let (ops, literals) = made.map_err(|_| Gone::Changed)?;
+        for part in recipe::parts(&ops, &literals) {
+            self.push(TO_RECEIVER, &part.message(patch.file.0, patch.first));
+        }
+        Ok(())
+    }
+
     fn read(&mut self, file: EntryId, chunks: &[(u64, ChunkRef)]) -> Result<(), Gone> {
         let bytes = match self.held.remove(&file) {
             Some(bytes) => bytes,
@@ -569,6 +602,12 @@ impl<'a> Pair<'a> {
         }
         Ok(())
     }
+}
+
+fn part_of(bytes: &[u8], buffer: &mut [u8], at: u64) -> std::io::Result<()> {
+    let part = bytes.get(at as usize..at as usize + buffer.len());
+    buffer.copy_from_slice(part.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+    Ok(())
 }
 
 fn described(chunker: &Chunker, bytes: &[u8]) -> (Hash, Vec<ChunkRef>) {
