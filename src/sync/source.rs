@@ -86,7 +86,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
         && let Some(remembered) = tree.remembered(&root)
     {
-        machine.assume(&remembered.snapshot);
+        machine.assume(&remembered.snapshot, &|id| remembered.chunks(id));
     }
     let scan = Arc::new(tree.scan);
     let result = drive(&mut machine, &scan, &tree.place.root, wire, options, empty);

@@ -255,6 +255,17 @@ pub enum Step {
     Entry(WireEntry),
 }
 
+/// One step from the chunks of the receiver's file to those of the sender's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChunkStep {
+    /// The receiver's next so many chunks are the sender's next.
+    Same(u64),
+    /// The receiver's next so many are passed over.
+    Drop(u64),
+    /// The sender's next.
+    Chunk(WireChunk),
+}
+
 /// A subdirectory of a [`Message::Metas`], in the order of the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireChild {
@@ -615,6 +626,16 @@ pub enum Message<'a> {
         steps: Bounded<Step, LISTING_MAX>,
         /// Metadata, in order: of what the steps keep with other metadata.
         metas: Bounded<WireMeta, LISTING_MAX>,
+    },
+    /// Sender → receiver: instead of a chunk list, (a part of) the way there from the list of the receiver's file
+    /// of that name, which is known from an earlier session.
+    ChunkSteps {
+        /// The file.
+        file: u32,
+        /// Whether more parts follow.
+        more: bool,
+        /// The steps.
+        steps: Bounded<ChunkStep, CHUNKS_MAX>,
     },
 }
 

@@ -18,7 +18,7 @@ use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
 use crate::path::RelPath;
 use crate::snapshot::{EntryId, Node};
-use crate::transfer::message::{Gone, Message, MetaCoder, REQUEST_MAX, WireMeta};
+use crate::transfer::message::{ChunkStep, Gone, Message, MetaCoder, REQUEST_MAX, WireMeta};
 use crate::tree::FileTree;
 
 /// A file that is being made.
@@ -33,6 +33,10 @@ pub(super) struct File {
     clonable: bool,
     /// Whether old bytes may be of use: not again, if they were not.
     pub(super) refinable: bool,
+    /// Its list was asked for a second time.
+    relisted: bool,
+    /// How many chunks of the destination's file the sender has told what becomes of.
+    passed: u64,
     /// Where each chunk starts, once a copy has failed.
     starts: Option<Vec<u64>>,
     pub(super) state: State,
@@ -102,6 +106,8 @@ impl Receiver {
             hold: root.is_none(),
             clonable: true,
             refinable: true,
+            passed: 0,
+            relisted: false,
             starts: None,
             state: State::Listing(Vec::new()),
         };
@@ -211,6 +217,56 @@ impl Receiver {
         let list = std::mem::take(list);
         self.listed_chunks -= list.len() as u64;
         self.listed(file, list)
+    }
+
+    /// Takes a part of the way from the chunks of the destination's file to those of the sender's.
+    pub(super) fn chunk_steps(
+        &mut self,
+        file: FileId,
+        more: bool,
+        steps: &[ChunkStep],
+    ) -> Result<(), ProtocolError> {
+        let Some(known) = self.files.get_mut(&file) else { return Ok(()) };
+        let State::Listing(list) = &known.state else { return Ok(()) };
+        if known.relisted {
+            // The rest of a way that could not be followed.
+            return Ok(());
+        }
+        let own = known.own.and_then(|own| self.locals.list(own)).unwrap_or_default();
+        let (first, mut chunks) = (list.len() as u64, Vec::new());
+        let room = known.close.size / u64::from(self.own.params().sizes().min) + 1;
+        for step in steps {
+            match *step {
+                ChunkStep::Chunk(chunk) => chunks.push(chunk.into()),
+                ChunkStep::Drop(count) => known.passed = known.passed.saturating_add(count),
+                ChunkStep::Same(count) => {
+                    let range = usize::try_from(known.passed).ok().zip(usize::try_from(count).ok());
+                    let same = range.and_then(|(from, count)| own.get(from..from.checked_add(count)?));
+                    let Some(same) = same else {
+                        self.list_again(file);
+                        return Ok(());
+                    };
+                    chunks.extend(same);
+                    known.passed = known.passed.saturating_add(count);
+                }
+            }
+            if first + chunks.len() as u64 > room {
+                let (claimed, max) = (first + chunks.len() as u64, room);
+                return Err(ProtocolError::TooLarge { what: "chunk list", claimed, max });
+            }
+        }
+        self.chunks(file, first, more, chunks.into_iter())
+    }
+
+    /// The sender knows more of the destination's file than this end does: it is asked for the whole list.
+    fn list_again(&mut self, file: FileId) {
+        let Some(mut known) = self.take(file) else { return };
+        known.relisted = true;
+        known.state = State::Listing(Vec::new());
+        // A request is answered once; this is the other of the two there are.
+        let list = if known.hold { &mut self.wanted.describe } else { &mut self.wanted.describe_hold };
+        list.push(file.0);
+        self.put(file, known);
     }
 
     /// All chunks of a file are known.
@@ -495,6 +551,7 @@ impl Receiver {
         let Some(mut known) = self.take(file) else { return };
         self.action(Action::Discard { file });
         known.refinable = false;
+        known.passed = 0;
         known.state = State::Listing(Vec::new());
         self.wanted.describe.push(file.0);
         self.put(file, known);
@@ -567,6 +624,8 @@ impl Receiver {
             hold: false,
             clonable: true,
             refinable: true,
+            passed: 0,
+            relisted: false,
             starts: None,
             state: State::Closing { list },
         };

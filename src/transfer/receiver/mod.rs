@@ -426,6 +426,7 @@ impl Receiver {
             Message::Chunks { file, first, more, chunks } => {
                 self.chunks(FileId(file), first, more, chunks.iter().map(|chunk| ChunkRef::from(*chunk)))
             }
+            Message::ChunkSteps { file, more, steps } => self.chunk_steps(FileId(file), more, &steps),
             Message::FileTop { file, level, nodes } => self.file_top(FileId(file), level, &nodes),
             Message::FileNode { file, level, node, first, children } => {
                 self.file_node(FileId(file), (level, node), first, &children)

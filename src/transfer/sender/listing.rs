@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::ops::Range;
 
 use super::{Output, Sender};
+use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::limits::NODE_CHILDREN_MAX;
@@ -20,8 +21,9 @@ const SPECULATE_BYTES: usize = 16 << 10;
 const LISTING_BYTES: usize = 256 << 10;
 
 impl Sender {
-    /// Tells at once what differs from `theirs`, the receiver's tree, known from an earlier session.
-    pub fn assume(&mut self, theirs: &Snapshot) {
+    /// Tells at once what differs from `theirs`, the receiver's tree, known from an earlier session; `lists` gives
+    /// its files' chunks, as far as they are known.
+    pub fn assume(&mut self, theirs: &Snapshot, lists: &dyn Fn(EntryId) -> Option<Vec<ChunkRef>>) {
         let mut pairs = vec![(DirId::ROOT, DirId::ROOT)];
         while let Some((dir, their_dir)) = pairs.pop() {
             let (ours, their) = (self.snapshot.digests(dir), theirs.digests(their_dir));
@@ -29,14 +31,20 @@ impl Sender {
                 continue;
             }
             self.refreshed.insert(dir);
-            let below = self.changes(dir, theirs, their_dir);
+            let below = self.changes(dir, theirs, their_dir, lists);
             pairs.extend(below.into_iter().rev());
         }
     }
 
     /// Tells a directory by the way from what the receiver has. Gives the subdirectories, ours and theirs, that
     /// are to be told too.
-    fn changes(&mut self, dir: DirId, theirs: &Snapshot, their_dir: DirId) -> Vec<(DirId, DirId)> {
+    fn changes(
+        &mut self,
+        dir: DirId,
+        theirs: &Snapshot,
+        their_dir: DirId,
+        lists: &dyn Fn(EntryId) -> Option<Vec<ChunkRef>>,
+    ) -> Vec<(DirId, DirId)> {
         let mut below = Vec::new();
         let ids = self.snapshot.entry_ids(dir);
         let mut part = Part::new(ids.start);
@@ -75,6 +83,11 @@ impl Sender {
                 _ => {
                     if their.is_some() {
                         part.step(Step::Drop(1));
+                        let file = matches!(entry.node, Node::File { link: None, .. });
+                        let list = theirs.find(their_dir, &entry.name).filter(|_| file).and_then(lists);
+                        if let Some(list) = list.filter(|list| list.len() > 1) {
+                            self.their_lists.insert(EntryId(id), list);
+                        }
                     }
                     part.bytes += listed_bytes(entry);
                     let wire = self.wire_entry(entry, &mut part.coder);

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::delta::Turn;
-use super::message::{Abort, CHUNKS_MAX, Gone, Message, Report, Runs};
+use super::message::{Abort, CHUNKS_MAX, ChunkStep, Gone, Message, Report, Runs};
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
@@ -129,6 +129,8 @@ pub struct Sender {
     /// How many of a file's chunks were asked for.
     needed: HashMap<EntryId, u64>,
     refinements: refine::Refinements,
+    /// Chunks of the receiver's files that differ, where they are known from an earlier session.
+    their_lists: HashMap<EntryId, Vec<ChunkRef>>,
     ready: VecDeque<Output>,
     /// Directories of which everything below is to be listed, and streamed if the flag says so.
     walks: Vec<(DirId, bool)>,
@@ -170,6 +172,7 @@ impl Sender {
             needs: VecDeque::new(),
             needed: HashMap::new(),
             refinements: refine::Refinements::default(),
+            their_lists: HashMap::new(),
             ready: VecDeque::new(),
             walks: Vec::new(),
             walked: HashMap::new(),
@@ -389,8 +392,12 @@ impl Sender {
         self.settle_root();
     }
 
-    /// Tells a file's chunks: all of a short list, the nodes over a long one.
+    /// Tells a file's chunks: as the way there from the receiver's, if those are known; otherwise all of a short
+    /// list, the nodes over a long one.
     fn tell_chunks(&mut self, file: EntryId, tree: &FileTree) {
+        if let Some(theirs) = self.their_lists.remove(&file) {
+            return self.tell_chunk_steps(file, tree.chunks(), &theirs);
+        }
         if tree.chunks().len() > CHUNKS_DIRECT
             && let Some(level) =
                 (1..tree.levels()).find(|level| tree.nodes(*level).len() <= NODE_CHILDREN_MAX)
@@ -407,6 +414,35 @@ impl Sender {
             let chunks = Bounded::new(list).unwrap_or_default();
             self.message(Message::Chunks { file: file.0, first, more, chunks });
             first += part.len() as u64;
+        }
+    }
+
+    fn tell_chunk_steps(&mut self, file: EntryId, ours: &[ChunkRef], theirs: &[ChunkRef]) {
+        let mut steps = Vec::new();
+        let mut passed = 0;
+        let places: HashMap<Hash, usize> =
+            theirs.iter().enumerate().map(|(at, chunk)| (chunk.hash, at)).collect();
+        for chunk in ours {
+            let same = theirs.get(passed).is_some_and(|their| their == chunk);
+            let at = if same { Some(passed) } else { places.get(&chunk.hash).copied() };
+            // The way goes forwards only: what stood before is told again.
+            let Some(at) = at.filter(|at| *at >= passed) else {
+                steps.push(ChunkStep::Chunk((*chunk).into()));
+                continue;
+            };
+            if at > passed {
+                steps.push(ChunkStep::Drop((at - passed) as u64));
+            }
+            match steps.last_mut() {
+                Some(ChunkStep::Same(count)) => *count += 1,
+                _ => steps.push(ChunkStep::Same(1)),
+            }
+            passed = at + 1;
+        }
+        let mut parts = steps.chunks(CHUNKS_MAX).peekable();
+        while let Some(part) = parts.next() {
+            let (more, steps) = (parts.peek().is_some(), Bounded::new(part.to_vec()).unwrap_or_default());
+            self.message(Message::ChunkSteps { file: file.0, more, steps });
         }
     }
 
@@ -526,6 +562,10 @@ impl Sender {
                     }
                     self.jobs += 1;
                     self.ready.push_back(Output::Job(Job::Describe { file, hold }));
+                } else if let Some(tree) = self.files.remove(&file) {
+                    // The receiver could not follow the way from its own list.
+                    self.tell_chunks(file, &tree);
+                    self.files.insert(file, tree);
                 }
             }
         }

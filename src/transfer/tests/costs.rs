@@ -299,3 +299,14 @@ fn reads_of_one_byte_change_nothing() {
     };
     assert!(run(Split::Whole) == run(Split::Every(1)));
 }
+
+#[test]
+fn a_remembered_list_tells_a_large_file_by_its_changed_chunk() {
+    let mut bytes = Rng(8).bytes(4 << 20);
+    let (source, destination) = equal_pair(&[("f", &bytes)]);
+    let remembered = scanned(&destination, &small_params(), true).snapshot;
+    bytes.insert(2 << 20, b'!');
+    source.write("f", &bytes).unwrap();
+    let known = synced(&Setup { remembered: Some(&remembered), ..Setup::new(&source, &destination) });
+    assert!(known.wire.iter().sum::<u64>() < 2000, "{known:?}");
+}

@@ -410,7 +410,8 @@ impl<'a> Pair<'a> {
                     && tree.root == remembered.root()
                     && tree.root != self.sender.snapshot().root()
                 {
-                    self.sender.assume(remembered);
+                    let lists = self.own.clone();
+                    self.sender.assume(remembered, &|id| lists.chunks(id));
                 }
                 Ok(())
             }
