@@ -24,7 +24,7 @@ const NAME: &str = "file";
 /// Bytes of a digest that one end tells the other.
 const DIGEST_BYTES: u64 = 32;
 /// Largest file that is measured, in bytes: a session in memory holds some copies of it.
-pub const FILE_BYTES_MAX: usize = 1 << 29;
+pub const FILE_BYTES_MAX: usize = 1 << 30;
 
 /// A way to make one file another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
