@@ -61,6 +61,7 @@ fn rolling_finds_what_trying_every_block_finds() {
 }
 
 /// "Literal data" of the real program, both ends local and the delta not switched off; `None` if it is missing.
+#[expect(clippy::disallowed_methods, reason = "plain paths, as the other program has them")]
 fn real_literal(dir: &Path, old: &[u8], new: &[u8]) -> Option<u64> {
     let (from, to) = (dir.join("from"), dir.join("to"));
     std::fs::write(&from, new).unwrap();

@@ -22,6 +22,8 @@ use crate::sync::{Compress, Options, Tree, resolve};
 
 /// Bytes hashed, and moved within this process, to see how fast that is.
 const SAMPLE_BYTES: usize = 64 << 20;
+/// What took fewer bytes says nothing: beginnings and round trips are most of its time.
+const TELLING_BYTES: u64 = 8 << 20;
 /// One frame of a link within this process.
 const FRAME_BYTES: usize = 192 << 10;
 
@@ -33,9 +35,9 @@ const FRAME_BYTES: usize = 192 << 10;
 /// Of a local path its files are read, up to --size bytes or --seconds: from the disk, or from memory if they
 /// were read lately. From a server what the URL names is pulled, by an ordinary session, uncompressed and
 /// encrypted, and thrown away as it comes. That shows the slowest of the server's disk, its processor, the
-/// network and decryption here; so it is done twice: where the second pull, which the server has in memory, is
-/// much faster, its disk was what was waited for. It needs a module with some megabytes in it. A server logs a
-/// pull that ended early because a bound was reached. The round trip is the connection's own measure.
+/// network and decryption here; so it is done twice: where the second pull, which the server has in memory and
+/// in its index, is much faster, its disk or its hashing was what was waited for. Of less than 8 MiB nothing is
+/// concluded: it comes too fast. The round trip is the connection's own measure.
 /// Hashing is cutting and hashing bytes in memory on one core; two local places are linked as `sync` links them,
 /// within the process.
 #[derive(clap::Args)]
@@ -71,7 +73,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Bytes a second; none if there was too little to tell.
+    /// Bytes a second; none if there were none.
     fn speed(&self) -> Option<f64> {
         (self.bytes > 0 && !self.time.is_zero()).then(|| self.bytes as f64 / self.time.as_secs_f64())
     }
@@ -211,8 +213,11 @@ fn within() -> anyhow::Result<Stage> {
     Ok(Stage { name: "link within the process".to_owned(), bytes, time, aside: false })
 }
 
-/// The slowest stage, and what it stands for.
+/// The slowest stage, and what it stands for; `None` where too little was there to see.
 fn verdict(stages: &[Stage]) -> Option<String> {
+    if stages.iter().any(|stage| stage.bytes < TELLING_BYTES) {
+        return None;
+    }
     let timed = stages.iter().filter(|stage| !stage.aside);
     let slowest = timed.filter_map(|stage| stage.speed().map(|speed| (stage, speed)));
     let (slowest, speed) = slowest.min_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -220,7 +225,7 @@ fn verdict(stages: &[Stage]) -> Option<String> {
     Some(match again {
         _ if !slowest.name.starts_with("pull from") => slowest.name.clone(),
         Some(again) if again > 1.5 * speed => {
-            "the server's disk: what it had read before came faster".to_owned()
+            "the server's disk or hashing: what it had read before came faster".to_owned()
         }
         _ => "the network, or the server's processor".to_owned(),
     })
@@ -254,7 +259,7 @@ fn tell(args: &Args, stages: &[Stage], rtt: Option<Duration>) -> anyhow::Result<
     if let Some(rtt_ms) = rtt_ms {
         say(format!("{:width$}  {rtt_ms:>10.2} ms", "round trip"))?;
     }
-    say(format!("bottleneck: {}", verdict.as_deref().unwrap_or("cannot be told")))
+    say(format!("bottleneck: {}", verdict.as_deref().unwrap_or("cannot be told from less than 8 MiB")))
 }
 
 #[cfg(test)]
@@ -278,6 +283,8 @@ mod tests {
         check(100, 110, 2000, "network");
         check(100, 900, 2000, "disk");
         check(3000, 10, 2000, "cut and hash");
-        assert_eq!(verdict(&[stage("read", 0, false)]), None);
+        check(100, 900, 50, "cut and hash");
+        assert_eq!(verdict(&[stage("read", 8, false), stage("cut and hash", 2000, false)]), None);
+        assert_eq!(verdict(&[]), None);
     }
 }
