@@ -53,7 +53,7 @@ pub enum Edit {
     InsertByteEnd,
     /// 4 KiB after the first third.
     Insert4K,
-    /// New bytes in front, a sixty-fourth of the file.
+    /// New bytes in front, a sixty-fourth of the file, an odd number.
     InsertRun,
     /// The first byte is gone.
     DeleteByte,
@@ -136,14 +136,18 @@ impl Edit {
             Edit::InsertByteMiddle => replaced(old, middle, 0, b"!"),
             Edit::InsertByteEnd => replaced(old, old.len(), 0, b"!"),
             Edit::Insert4K => replaced(old, third, 0, &rng.bytes(4096)),
-            Edit::InsertRun => replaced(old, 0, 0, &rng.bytes((old.len() / 64).max(1))),
+            Edit::InsertRun => replaced(old, 0, 0, &rng.bytes((old.len() / 64) | 1)),
             Edit::DeleteByte => old.get(1..).unwrap_or_default().to_vec(),
             Edit::Overwrite => {
                 let len = 4096.min(old.len() - middle);
                 replaced(old, middle, len, &rng.bytes(len))
             }
             Edit::Append => replaced(old, old.len(), 0, &rng.bytes(64 << 10)),
-            Edit::SwapHalves => [&old[middle..], &old[..middle]].concat(),
+            Edit::SwapHalves => {
+                // Where no block of any size ends.
+                let (first, second) = old.split_at((middle | 1).min(old.len()));
+                [second, first].concat()
+            }
             Edit::Scattered => scattered(old, &mut rng),
             Edit::SameLine => same_line(old),
         }

@@ -45,16 +45,19 @@ pub(crate) fn small_params() -> Params {
     Params::new(Algorithm::Gear, sizes).expect("the smallest sizes that there are")
 }
 
+fn options(fs: &MemFs) -> Options {
+    let clock = fs.clone();
+    Options { threads: 1, ..Options::new(Arc::new(move || clock.time())) }
+}
+
+fn stats(fs: &MemFs, options: &Options) -> Scan {
+    scan(&fs.root(), None, options, &()).expect("a file system in memory can be read")
+}
+
 /// Scans and hashes everything.
 pub(crate) fn scanned(fs: &MemFs, params: &Params, keep_special: bool) -> Scan {
-    let clock = fs.clone();
-    let options = Options {
-        params: params.clone(),
-        keep_special,
-        threads: 1,
-        ..Options::new(Arc::new(move || clock.time()))
-    };
-    let mut found = scan(&fs.root(), None, &options, &()).expect("a file system in memory can be read");
+    let options = Options { params: params.clone(), keep_special, ..options(fs) };
+    let mut found = stats(fs, &options);
     found.hash_unknown(&Opener::new(fs.root()), &options, &());
     found
 }
@@ -65,6 +68,10 @@ fn is_staging(path: &RelPath) -> bool {
 
 /// The files that an interrupted run left.
 pub(crate) fn leftovers(fs: &MemFs, params: &Params) -> Vec<(RelPath, Leftover)> {
+    // Listing the tree copies every byte of it.
+    if stats(fs, &options(fs)).leftovers.is_empty() {
+        return Vec::new();
+    }
     let chunker = Chunker::new(params);
     let tree = fs.tree();
     let staged = tree.iter().filter(|(path, entry)| is_staging(path) && entry.kind == Kind::File);
@@ -80,11 +87,8 @@ pub(crate) fn leftovers(fs: &MemFs, params: &Params) -> Vec<(RelPath, Leftover)>
 
 /// Removes what interrupted runs left; the directories around it keep their times.
 pub(crate) fn remove_leftovers(fs: &MemFs) {
-    for path in fs.tree().into_keys().filter(is_staging) {
+    for path in stats(fs, &options(fs)).leftovers {
         let Some((parent, name)) = path.split_last() else { continue };
-        if is_staging(&parent) {
-            continue;
-        }
         let dir =
             parent.components().fold(fs.root(), |dir, name| dir.open_dir(&name).expect("it was listed"));
         let mtime = dir.stat_self().ok().map(|stat| stat.mtime);
