@@ -21,6 +21,7 @@
 //! | [`scan`](mod@scan) | a directory on disk → a snapshot, by one stat a name |
 //! | [`apply`] | actions → a destination that is durable and never half new |
 //! | [`sync`] | two directories → one root: what drives all of the above |
+//! | [`bench`](mod@bench) | bytes and an edit → what each way of synchronizing costs |
 //! | [`cli`] | the program: arguments → one of the above |
 //!
 //! Up to and including [`transfer`] nothing does IO, reads a clock, starts a thread or draws a random number;
@@ -120,6 +121,8 @@ pub mod scan;
 
 pub mod apply;
 pub mod sync;
+
+pub mod bench;
 
 pub mod cli;
 

@@ -6,6 +6,7 @@
 //! Standard output carries results only, standard error everything else. Names go to either escaped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
+mod bench;
 mod completions;
 mod connect;
 mod diff;
@@ -52,6 +53,7 @@ enum Verb {
     Trust(trust::Args),
     Tree(tree::Args),
     Diff(diff::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Verb::Trust(args) => trust::run(args),
         Verb::Tree(args) => tree::run(args),
         Verb::Diff(args) => diff::run(args),
+        Verb::Bench(args) => bench::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };

@@ -125,7 +125,7 @@ fn check_patterns(options: &Options) -> Result<(), SyncError> {
     Ok(())
 }
 
-fn hello(
+pub(super) fn hello(
     direction: Direction,
     remote: &Remote,
     path: RelPath,
@@ -158,7 +158,7 @@ fn wish(direction: Direction) -> Profile {
     Profile::new(owner, false)
 }
 
-fn greet(wire: &Wire, hello: Hello) -> Result<Welcome, SyncError> {
+pub(super) fn greet(wire: &Wire, hello: Hello) -> Result<Welcome, SyncError> {
     wire.outbox.message(&Message::Hello(Box::new(hello)));
     let mut welcome = None;
     while welcome.is_none() {
@@ -175,6 +175,6 @@ fn greet(wire: &Wire, hello: Hello) -> Result<Welcome, SyncError> {
     welcome.ok_or_else(|| FrameError::Cut.into())
 }
 
-fn profile_of(welcome: &Welcome) -> Result<Profile, ProtocolError> {
+pub(super) fn profile_of(welcome: &Welcome) -> Result<Profile, ProtocolError> {
     Profile::from_bits(welcome.profile).ok_or_else(|| violation("an unknown profile"))
 }

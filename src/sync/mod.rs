@@ -5,6 +5,8 @@
 //! [`Receiver`] and its staging, `wire` turns messages into frames on a link. Threads, clocks and channels
 //! live here and in `net`, nowhere above.
 //!
+//! [`probe`] is a client that receives and keeps nothing, to see how fast it comes.
+//!
 //! Memory: about 100 bytes an entry of each tree, and buffers bounded by a few frames, the staging
 //! queues and the sender's window, whatever the files' sizes.
 //!
@@ -17,6 +19,7 @@ mod destination;
 mod error;
 mod leftovers;
 pub mod local;
+pub mod probe;
 pub mod resolve;
 pub mod serve;
 mod source;

@@ -7,4 +7,5 @@
 
 mod bench;
 mod local;
+mod measure;
 mod remote;

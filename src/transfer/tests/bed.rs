@@ -1,47 +1,10 @@
 //! Trees in memory: made, edited at random, scanned, compared.
 
-use std::sync::Arc;
-
-use crate::chunk::{Algorithm, ChunkRef, Chunker, Params, Sizes};
+pub(super) use crate::bench::pair::{Rng, scanned, small_params};
 use crate::fs::mem::MemFs;
 use crate::fs::walk::remove_tree;
 use crate::fs::{Attrs, DirRef, Kind, Time};
-use crate::path::{Name, RelPath, STAGING_PREFIX};
-use crate::scan::{Opener, Options, Scan, scan};
-use crate::transfer::locals::Leftover;
-use crate::tree;
-
-/// SplitMix64: enough randomness for tests, and the same everywhere.
-#[derive(Clone, Debug)]
-pub(super) struct Rng(pub(super) u64);
-
-impl Rng {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, or 0.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
-    }
-
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
-        from.get(self.below(from.len() as u64) as usize)
-    }
-}
-
-/// Chunks of 64 to 1024 bytes, so that files of a few kilobytes have many.
-pub(super) fn small_params() -> Params {
-    Params::new(Algorithm::Gear, Sizes { min: 64, avg: 256, max: 1024 }).unwrap()
-}
+use crate::path::{Name, RelPath};
 
 pub(super) fn name(text: &str) -> Name {
     Name::try_from(text).unwrap()
@@ -58,53 +21,6 @@ pub(super) fn tree_of(files: &[(&str, &[u8])]) -> MemFs {
         fs.write(path, bytes).unwrap();
     }
     fs
-}
-
-/// Scans and hashes everything.
-pub(super) fn scanned(fs: &MemFs, params: &Params, keep_special: bool) -> Scan {
-    let clock = fs.clone();
-    let options = Options {
-        params: params.clone(),
-        keep_special,
-        threads: 1,
-        ..Options::new(Arc::new(move || clock.time()))
-    };
-    let mut found = scan(&fs.root(), None, &options, &()).unwrap();
-    found.hash_unknown(&Opener::new(fs.root()), &options, &());
-    found
-}
-
-fn is_staging(path: &RelPath) -> bool {
-    path.components().any(|name| name.as_bytes().starts_with(STAGING_PREFIX))
-}
-
-/// The files that an interrupted run left.
-pub(super) fn leftovers(fs: &MemFs, params: &Params) -> Vec<(RelPath, Leftover)> {
-    let chunker = Chunker::new(params);
-    let tree = fs.tree();
-    let staged = tree.iter().filter(|(path, entry)| is_staging(path) && entry.kind == Kind::File);
-    staged
-        .filter(|(_, entry)| !entry.bytes.is_empty())
-        .map(|(path, entry)| {
-            let root = tree::hash_bytes(&chunker, &entry.bytes).hash;
-            let chunks = chunker.split(&entry.bytes).map(ChunkRef::of).collect();
-            (path.clone(), Leftover { root, chunks })
-        })
-        .collect()
-}
-
-/// Removes what interrupted runs left; the directories around it keep their times.
-pub(super) fn remove_leftovers(fs: &MemFs) {
-    for path in fs.tree().into_keys().filter(is_staging) {
-        let Some((parent, name)) = path.split_last() else { continue };
-        if is_staging(&parent) {
-            continue;
-        }
-        let dir = parent.components().fold(fs.root(), |dir, name| dir.open_dir(&name).unwrap());
-        let mtime = Some(dir.stat_self().unwrap().mtime);
-        remove_tree(&*dir, &name).unwrap();
-        dir.set_attrs_self(&Attrs { mtime, ..Attrs::default() }).unwrap();
-    }
 }
 
 /// The directory at a path, and the last name.

@@ -1,4 +1,4 @@
-//! Whole sessions, in memory and in virtual time; see [`pair`].
+//! Whole sessions, in memory and in virtual time; see [`crate::bench::pair`].
 //!
 //! Campaigns run a few hundred seeds; `SYNCLINE_SEEDS=N` runs N. A failure prints its seed.
 
@@ -7,7 +7,8 @@ mod campaign;
 mod costs;
 mod golden;
 mod hostile;
-mod pair;
+
+use crate::bench::pair;
 
 /// How many seeds a campaign runs.
 fn seeds(few: u64) -> std::ops::Range<u64> {

@@ -1,17 +1,24 @@
-//! A [`Sender`] and a [`Receiver`] over a simulated link: no clock, no threads, files in memory.
+//! Two trees in memory → a whole session between a [`Sender`] and a [`Receiver`] over a simulated link.
+//!
+//! No clock, no threads, no disk: what a session costs is then a fact of the two trees, the same on every
+//! machine. The machines are those of any sync; only what carries their messages and does their jobs is simple.
 //!
 //! Time is virtual and passes only on the link, so a session's length in round trips, its bytes and its frames
 //! are exact. Frames are those of a real link, and arrive in pieces of seeded sizes. Jobs and actions run at
 //! once and in order, or (`chaos`) in whatever order the contract of the machines allows.
+
+mod ends;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::bed::{Rng, leftovers, scanned};
+pub(crate) use self::ends::{Rng, scanned, small_params};
+use self::ends::{leftovers, remove_leftovers};
+
 use crate::apply::{ApplyError, Done, Late, Stage, Worker};
-use crate::chunk::{ChunkRef, Chunker};
+use crate::chunk::{ChunkRef, Chunker, Params};
 use crate::fs::mem::MemFs;
 use crate::hash::Hash;
 use crate::path::RelPath;
@@ -24,7 +31,7 @@ use crate::transfer::locals::Locals;
 use crate::transfer::message::{Gone, Message, MetaCoder, Report, Step, Tree};
 use crate::transfer::receiver::{self, Action, Finale, Options, Place, Receiver};
 use crate::transfer::sender::{self, Job, Patch, Sender};
-use crate::tree;
+use crate::tree::FileTree;
 
 /// One way, in virtual milliseconds.
 const LATENCY: u64 = 10;
@@ -35,40 +42,52 @@ const STEPS_MAX: usize = 4_000_000;
 
 /// How incoming bytes are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Split {
+pub enum Split {
+    /// Not at all.
     Whole,
     /// Every read gives this many bytes.
     Every(usize),
+    /// Sizes by the seed.
     Seeded,
 }
 
-type BeforeJob<'a> = dyn Fn(u64, &Job) + 'a;
+/// What is called with the number of a job, and the job, before it is done.
+pub type BeforeJob<'a> = dyn Fn(u64, &Job) + 'a;
 
 /// What a session starts from.
-pub(super) struct Setup<'a> {
-    pub(super) source: &'a MemFs,
-    pub(super) destination: &'a MemFs,
-    pub(super) options: Options,
-    pub(super) seed: u64,
-    pub(super) chaos: bool,
-    pub(super) split: Split,
+pub struct Setup<'a> {
+    /// The tree to send.
+    pub source: &'a MemFs,
+    /// The tree to be made equal to it.
+    pub destination: &'a MemFs,
+    /// What the receiver is asked for.
+    pub options: Options,
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// Whether jobs and actions run in an order by the seed, instead of their own.
+    pub chaos: bool,
+    /// How bytes arrive.
+    pub split: Split,
     /// Of 100 source files, how many have a known root.
-    pub(super) known: u64,
+    pub known: u64,
     /// The link fails when so many messages have arrived, both directions together.
-    pub(super) cut: Option<u64>,
+    pub cut: Option<u64>,
     /// What the sender remembers of the destination.
-    pub(super) remembered: Option<&'a Snapshot>,
+    pub remembered: Option<&'a Snapshot>,
     /// Called before each job, with its number: the source may change.
-    pub(super) before_job: Option<&'a BeforeJob<'a>>,
+    pub before_job: Option<&'a BeforeJob<'a>>,
     /// Called when both ends were scanned.
-    pub(super) after_scan: Option<&'a dyn Fn()>,
-    pub(super) compression: Compression,
+    pub after_scan: Option<&'a dyn Fn()>,
+    /// How frames are compressed.
+    pub compression: Compression,
     /// Cuts files so; small, for small trees.
-    pub(super) params: crate::chunk::Params,
+    pub params: Params,
 }
 
 impl<'a> Setup<'a> {
-    pub(super) fn new(source: &'a MemFs, destination: &'a MemFs) -> Setup<'a> {
+    /// A session that deletes, over a link that neither fails nor splits, with chunks of 64 to 1024 bytes.
+    #[must_use]
+    pub fn new(source: &'a MemFs, destination: &'a MemFs) -> Setup<'a> {
         Setup {
             source,
             destination,
@@ -82,23 +101,29 @@ impl<'a> Setup<'a> {
             before_job: None,
             after_scan: None,
             compression: None,
-            params: super::bed::small_params(),
+            params: small_params(),
         }
     }
 
-    pub(super) fn run(&self) -> Result<Session, Failure> {
+    /// Runs the session to its end, and commits it at the destination.
+    ///
+    /// # Errors
+    /// [`Failure`], if it did not end well; paths that could not be made equal are in the [`Session`].
+    pub fn run(&self) -> Result<Session, Failure> {
         Pair::new(self).run()
     }
 }
 
 /// Why a session did not end well.
 #[derive(Debug)]
-#[expect(dead_code, reason = "what is in them is printed when a test fails")]
-pub(super) enum Failure {
+pub enum Failure {
+    /// The link failed, as it was asked to; what was done until then.
     Cut(Box<Session>),
     /// Nobody has anything to do, and it is not over.
     Stuck(String),
+    /// An end broke the protocol.
     Protocol(ProtocolError),
+    /// The destination could not be written.
     Apply(ApplyError),
 }
 
@@ -110,25 +135,39 @@ impl From<ProtocolError> for Failure {
 
 /// What a session did.
 #[derive(Debug, Default)]
-pub(super) struct Session {
-    pub(super) report: Report,
-    pub(super) root: Option<Hash>,
+pub struct Session {
+    /// What changed.
+    pub report: Report,
+    /// The root of both ends, if every path was made equal.
+    pub root: Option<Hash>,
     /// Virtual time from the first byte sent to the last received, in round trips.
-    pub(super) round_trips: u64,
+    pub round_trips: u64,
     /// Bytes to the receiver, and to the sender.
-    pub(super) wire: [u64; 2],
-    pub(super) frames: u64,
-    pub(super) messages: u64,
+    pub wire: [u64; 2],
+    /// Frames, both directions together.
+    pub frames: u64,
+    /// Messages that arrived, both directions together.
+    pub messages: u64,
     /// Entries that were listed.
-    pub(super) listed: u64,
-    pub(super) nodes: u64,
-    pub(super) chunks_sent: u64,
+    pub listed: u64,
+    /// Digests of directory nodes that were sent.
+    pub nodes: u64,
+    /// Nodes of files' trees that the receiver was told of or opened.
+    pub file_nodes: u64,
+    /// Chunks that were described.
+    pub chunks_listed: u64,
+    /// Messages with file bytes.
+    pub chunks_sent: u64,
     /// File bytes that were staged, those of files given up left out.
-    pub(super) staged: u64,
-    pub(super) lost: Vec<(RelPath, Gone)>,
-    pub(super) problems: Vec<ApplyError>,
-    pub(super) finale_moves: usize,
-    pub(super) deletions: usize,
+    pub staged: u64,
+    /// Files that could not be read at the source.
+    pub lost: Vec<(RelPath, Gone)>,
+    /// What could not be done at the destination.
+    pub problems: Vec<ApplyError>,
+    /// Directories that were moved whole.
+    pub finale_moves: usize,
+    /// Names that were removed.
+    pub deletions: usize,
 }
 
 #[derive(Default)]
@@ -247,7 +286,7 @@ impl<'a> Pair<'a> {
                 return Err(Failure::Stuck(format!("{:?}", self.session)));
             }
         }
-        panic!("seed {}: a session without end", self.setup.seed);
+        Err(Failure::Stuck(format!("seed {}: a session without end", self.setup.seed)))
     }
 
     /// Does one thing; `false` if there is none.
@@ -361,7 +400,7 @@ impl<'a> Pair<'a> {
                 let result = payload.for_each(|message, bytes| {
                     if self.setup.cut == Some(self.session.messages) {
                         failure = Some(Failure::Cut(Box::default()));
-                        return Err(super::super::violation("cut"));
+                        return Err(crate::transfer::violation("cut"));
                     }
                     self.session.messages += 1;
                     if pipe == TO_RECEIVER {
@@ -396,6 +435,14 @@ impl<'a> Pair<'a> {
                 self.session.listed += named.count() as u64;
             }
             Message::Nodes { digests, .. } => self.session.nodes += digests.len() as u64,
+            Message::FileTop { nodes, .. } => self.session.file_nodes += nodes.len() as u64,
+            Message::FileNode { level, children, .. } => {
+                let children = children.len() as u64;
+                let counted =
+                    if *level > 1 { &mut self.session.file_nodes } else { &mut self.session.chunks_listed };
+                *counted += children;
+            }
+            Message::Chunks { chunks, .. } => self.session.chunks_listed += chunks.len() as u64,
             Message::Data { .. } => self.session.chunks_sent += 1,
             _ => {}
         }
@@ -483,7 +530,7 @@ impl<'a> Pair<'a> {
                 root = None;
             }
             self.session.problems.extend(committed.errors);
-            super::bed::remove_leftovers(self.setup.destination);
+            remove_leftovers(self.setup.destination);
         }
         self.session.report = report;
         self.session.root = root;
@@ -612,7 +659,8 @@ fn part_of(bytes: &[u8], buffer: &mut [u8], at: u64) -> std::io::Result<()> {
 }
 
 fn described(chunker: &Chunker, bytes: &[u8]) -> (Hash, Vec<ChunkRef>) {
-    (tree::hash_bytes(chunker, bytes).hash, chunker.split(bytes).map(ChunkRef::of).collect())
+    let tree = FileTree::of_bytes(chunker, bytes);
+    (tree.root().hash, tree.chunks().to_vec())
 }
 
 /// Makes the roots of some files unknown, of a hard-linked one under all its names.
