@@ -6,6 +6,8 @@ use std::ops::Range;
 use super::{NEW_BYTES_MAX, NEW_BYTES_MIN, OLD_BYTES_MAX, Span};
 use crate::chunk::ChunkRef;
 
+/// Old bytes beyond twice as many as there are new ones that are looked at beside a neighbour that both have.
+const NEAR: u64 = 64 << 10;
 /// Old bytes beyond where they are expected that are looked at too, where no neighbour says where they are.
 const SLACK: u64 = 1 << 20;
 
@@ -50,12 +52,10 @@ pub fn scopes(list: &[ChunkRef], missing: &mut Vec<u64>, old: &[ChunkRef]) -> Ve
         let len = new_at[run.end] - new_at[run.start];
         let before = run.start.checked_sub(1).and_then(place).map(|at| old_at[at + 1]);
         let after = place(run.end).map(|at| old_at[at]);
-        let near = len + SLACK;
+        let near = 2 * len + NEAR;
         let bytes = match (before, after) {
-            (Some(start), Some(end)) if start <= end => start..end,
-            (Some(start), _) if run.end == list.len() => start..old_len,
+            (Some(start), Some(end)) if start <= end => start..end.min(start + near),
             (Some(start), _) => start..start + near,
-            (None, Some(end)) if run.start == 0 => 0..end,
             (None, Some(end)) => end.saturating_sub(near)..end,
             (None, None) => 0..old_len,
         };

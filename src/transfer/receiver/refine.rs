@@ -15,6 +15,10 @@ use crate::transfer::delta::scope::{Scope, scopes};
 use crate::transfer::delta::{Bits, Digests, NEW_BYTES_MIN, Piece, Span, Turn, Turned, merge};
 use crate::transfer::message::Message;
 
+/// Pieces of level 2 described for each of level 1 that is sought at most: about fifteen times as many old bytes.
+const FINE_PER_MIDDLE: usize = 100;
+/// Old bytes compared at either end of what corresponds at all, for each piece of level 1 that is sought.
+const EDGE_PER_MIDDLE: u64 = 1200;
 /// Old and new bytes that are compared at one time, about.
 const OPEN_BYTES: u64 = 48 << 20;
 
@@ -171,8 +175,10 @@ impl Receiver {
                     // Perhaps its chunks are elsewhere.
                     return self.unrefined(key);
                 }
-                // Bytes that have nothing in common at two levels will not at the third.
-                let fine = if unlike { Vec::new() } else { below };
+                // Bytes that have nothing in common at two levels will not at the third, nor are many old bytes
+                // worth describing for a few new ones.
+                let unknown = middle.iter().filter(|place| place.is_none()).count();
+                let fine = if unlike || below.len() > FINE_PER_MIDDLE * unknown { Vec::new() } else { below };
                 let digests = Digests::of(&fine);
                 let spans = |pieces: &[Piece]| pieces.iter().map(|piece| piece.span).collect();
                 let places = Places { coarse: spans(&coarse), middle, fine: spans(&fine) };
@@ -219,7 +225,8 @@ impl Receiver {
         }
         let coarse = std::mem::take(coarse);
         let unknown = coarse.iter().enumerate().filter(|(at, _)| !known.get(*at));
-        let spans = merge(unknown.map(|(_, piece)| piece.span));
+        let mut spans = merge(unknown.map(|(_, piece)| piece.span));
+        trim(&mut spans, refinement.scope.old, EDGE_PER_MIDDLE * digests.len() as u64);
         let from = refinement.from;
         let turn = Turn { level: 1, spans, theirs: Some(digests.clone()) };
         refinement.turn = State::Comparing { coarse, theirs: digests, nothing_known: known.count() == 0 };
@@ -282,5 +289,17 @@ impl Receiver {
             self.action(Action::Finish { file, close });
         }
         Ok(())
+    }
+}
+
+/// Shortens what is left at either end of `all`, but never all of it, to `max` bytes beside what is not left.
+fn trim(spans: &mut [Span], all: Span, max: u64) {
+    let end = |span: &Span| span.at + u64::from(span.len);
+    if let Some(first) = spans.first_mut().filter(|first| first.at == all.at && end(first) < end(&all)) {
+        let cut = u64::from(first.len).saturating_sub(max);
+        *first = Span { at: first.at + cut, len: first.len - cut as u32 };
+    }
+    if let Some(last) = spans.last_mut().filter(|last| end(last) == end(&all) && last.at > all.at) {
+        last.len = last.len.min(max as u32);
     }
 }
