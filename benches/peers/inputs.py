@@ -176,7 +176,7 @@ def download(url, expected):
 
 
 def debian_source(version):
-    """The Debian package of that version, from the cache, the mirrors that apt knows, or Debian's archive."""
+    """The Debian package of that version, from the cache or the mirrors that apt knows."""
     name = f"linux-source-6.1_{version}_all.deb"
     path = cache() / name
     if not path.exists():
@@ -185,8 +185,7 @@ def debian_source(version):
         if subprocess.run(command, cwd=cache()).returncode != 0:
             run("apt-get", "update", stdout=sys.stderr)
             if subprocess.run(command, cwd=cache()).returncode != 0:
-                return download(f"http://snapshot.debian.org/archive/debian-security/20261101T000000Z"
-                                f"/pool/updates/main/l/linux/{name}", PACKAGES[version])
+                sys.exit(f"no mirror has {name} any more: put it into {cache()}, from snapshot.debian.org")
     return checked(path, PACKAGES[version])
 
 

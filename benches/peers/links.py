@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 
-from probe import run, stopped
+from probe import run, started, stopped
 
 
 class Loopback:
@@ -38,8 +38,8 @@ class Slow:
                 run("ip", "netns", "add", name)
                 made.append(name)
                 run("ip", "-n", name, "link", "set", "lo", "up")
-            self.forwarder = subprocess.Popen(
-                [str(forwarder), *self.names, "--rtt-ms", str(rtt_ms), "--mbit", str(mbit), "--loss", str(loss)],
+            self.forwarder = started(
+                [forwarder, *self.names, "--rtt-ms", str(rtt_ms), "--mbit", str(mbit), "--loss", str(loss)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             if self.forwarder.stdout.readline() != "ready\n":
                 raise SystemExit("the slow link does not come up")

@@ -85,6 +85,21 @@ def timed(words, env=None, daemon=None, cwd=None, accept=(0,)):
     return out, seconds, peaks
 
 
+STARTED = []
+
+
+def started(words, **options):
+    """A process that stays, to be ended by `stopped`, or at the latest by `stop_all`."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | options
+    STARTED.append(subprocess.Popen([str(word) for word in words], **options))
+    return STARTED[-1]
+
+
+def stop_all():
+    while STARTED:
+        stopped(STARTED[-1])
+
+
 def stopped(process):
     """Ends a process of ours by its id, politely and then not."""
     if process:
@@ -94,6 +109,7 @@ def stopped(process):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        STARTED.remove(process)
     return None
 
 

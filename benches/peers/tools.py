@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 
-from probe import run, stopped, timed
+from probe import run, started, stopped, timed
 
 TOTALS = r"Total bytes (?:sent|received): ([\d,]+)"
 
@@ -49,9 +49,9 @@ class Syncline(Tool):
         program = self.work / "syncline"
         peer = run(program, "id", env=self.homes["client"], stdout=subprocess.PIPE, text=True)
         run(program, "trust", peer.stdout.strip(), env=self.homes["server"], stdout=subprocess.DEVNULL)
-        self.daemon = subprocess.Popen(
-            [*link.far, str(program), "serve", "--listen", f"{link.host}:0", "--module", f"bench={target}:rw"],
-            env=self.homes["server"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.daemon = started(
+            [*link.far, program, "serve", "--listen", f"{link.host}:0", "--module", f"bench={target}:rw"],
+            env=self.homes["server"], stdout=subprocess.PIPE, text=True)
         line = self.daemon.stdout.readline()
         found = re.match(r"listening on (\S+) id (\S+)", line)
         if not found:
@@ -84,9 +84,9 @@ class Rsync(Tool):
         config = self.work / "rsyncd.conf"
         config.write_text("uid = root\ngid = root\nuse chroot = no\nmunge symlinks = no\nreverse lookup = no\n"
                           f"[bench]\npath = {target}\nread only = no\n")
-        self.daemon = subprocess.Popen(
+        self.daemon = started(
             [*link.far, "rsync", "--daemon", "--no-detach", f"--config={config}", f"--address={link.host}",
-             f"--port={port}"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             f"--port={port}"])
         self.url = f"rsync://{link.host}:{port}/bench/"
         answers(self.name, [*link.near, "rsync", self.url])
 
@@ -113,8 +113,7 @@ class RsyncSsh(Tool):
             f"Port {port}\nListenAddress {link.host}\nHostKey {keys}/host\nPidFile none\nUsePAM yes\n"
             f"AuthorizedKeysFile {keys}/user.pub\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"
             "PrintMotd no\nPrintLastLog no\n")
-        self.daemon = subprocess.Popen([shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-f", keys / "config"],
-                                       stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.daemon = started([shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-f", keys / "config"])
         options = "-oBatchMode=yes -oStrictHostKeyChecking=no -oLogLevel=ERROR -oIdentitiesOnly=yes"
         self.shell = f"ssh -F none -p {port} -i {keys}/user -oUserKnownHostsFile={keys}/known {options}"
         self.place = f"root@{link.host}:{target}/"
