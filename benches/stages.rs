@@ -71,6 +71,7 @@ fn chunks(criterion: &mut Criterion) {
     let params = [
         ("gear", Params::default()),
         ("rabin", Params::new(Algorithm::Rabin, sizes).expect("the default sizes suit Rabin")),
+        ("min", Params::least(64 << 10).expect("64 KiB is a mean size")),
         ("fixed", Params::fixed(64 << 10).expect("64 KiB is a block size")),
     ];
     for (stage, hash) in [("chunk", false), ("chunk+hash", true)] {

@@ -18,13 +18,14 @@
 //!
 //! # Cost
 //!
-//! One pass: [`Algorithm::Gear`] 2 to 3 GB/s a core, [`Algorithm::Rabin`] about 0.5 GB/s,
-//! [`Algorithm::Fixed`] nothing. A [`Splitter`] holds less than `2 × max` bytes.
+//! One pass: [`Algorithm::Gear`] 2 to 3 GB/s a core, [`Algorithm::Rabin`] about 0.5 GB/s, [`Algorithm::Min`] 10
+//! and more, [`Algorithm::Fixed`] nothing. A [`Splitter`] holds less than `2 × max` bytes.
 //!
 //! # Sources
 //!
 //! Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage Systems",
-//! IEEE TPDS 2020 (gear, normalised chunking); Rabin, "Fingerprinting by Random Polynomials", 1981.
+//! IEEE TPDS 2020 (gear, normalised chunking); Rabin, "Fingerprinting by Random Polynomials", 1981; the
+//! `mincdc` crate (min).
 //!
 //! ```
 //! use syncline::chunk::{ChunkRef, Chunker, Params};
@@ -36,6 +37,7 @@
 
 mod fixed;
 mod gear;
+mod min;
 #[cfg(test)]
 mod oracle;
 mod params;
@@ -77,6 +79,7 @@ impl Chunker {
         let cut: Arc<dyn Cut> = match params.algorithm() {
             Algorithm::Gear => Arc::new(gear::Gear::new(params)),
             Algorithm::Rabin => Arc::new(rabin::Rabin::new(params)),
+            Algorithm::Min => Arc::new(min::Min::new(params)),
             Algorithm::Fixed => Arc::new(fixed::Fixed::new(params)),
         };
         Chunker { params: params.clone(), cut }

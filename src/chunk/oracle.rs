@@ -2,19 +2,20 @@
 
 use fastcdc::v2020::{get_gear_with_seed, select_masks};
 
-use super::{Algorithm, Params, gear, rabin};
+use super::{Algorithm, Params, gear, min, rabin};
 
 /// The lengths of all chunks of `bytes`.
 pub(super) fn lengths(params: &Params, bytes: &[u8]) -> Vec<usize> {
     let sizes = params.sizes();
-    let (min, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
+    let (shortest, avg, max) = (sizes.min as usize, sizes.avg as usize, sizes.max as usize);
     let seed = gear::seed(params);
     let polynomial = rabin::polynomial(params);
     let cut = |rest: &[u8]| {
         let end = rest.len().min(max);
         match params.algorithm() {
-            Algorithm::Gear => gear_cut(seed, min, avg, &rest[..end]),
-            Algorithm::Rabin => rabin_cut(polynomial, min, avg, &rest[..end]),
+            Algorithm::Gear => gear_cut(seed, shortest, avg, &rest[..end]),
+            Algorithm::Rabin => rabin_cut(polynomial, shortest, avg, &rest[..end]),
+            Algorithm::Min => min_cut(min::constants(params), shortest, &rest[..end]),
             Algorithm::Fixed => end,
         }
     };
@@ -53,6 +54,16 @@ fn rabin_cut(polynomial: u64, min: usize, avg: usize, bytes: &[u8]) -> usize {
             polynomial_remainder(window, polynomial) & ones == ones
         })
         .unwrap_or(bytes.len())
+}
+
+/// Every window hashed on its own; the first of the least.
+fn min_cut((multiplier, addend): (u32, u32), min: usize, bytes: &[u8]) -> usize {
+    let hash = |end: &usize| {
+        let number =
+            bytes[end - min::WINDOW_BYTES..*end].iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte));
+        (number * u64::from(multiplier) + u64::from(addend)) % (1 << 32)
+    };
+    (min..=bytes.len()).min_by_key(hash).unwrap_or(bytes.len())
 }
 
 /// Long division of `window`, high bit first, one bit a step.

@@ -7,7 +7,7 @@
 //! | offset | width | field | valid | meaning |
 //! |---|---|---|---|---|
 //! | 0 | 1 | version | 1 | of this table |
-//! | 1 | 1 | algorithm | 1, 2, 3 | [`Algorithm::Gear`], [`Algorithm::Rabin`], [`Algorithm::Fixed`] |
+//! | 1 | 1 | algorithm | 1, 2, 3, 4 | [`Algorithm::Gear`], [`Algorithm::Rabin`], [`Algorithm::Fixed`], [`Algorithm::Min`] |
 //! | 2 | 1 | keyed | 0, 1 | whether a key is needed; the key itself is not here |
 //! | 3 | 4 | min | see [`Sizes`] | bytes |
 //! | 7 | 4 | avg | see [`Sizes`] | bytes |
@@ -40,6 +40,8 @@ pub enum Algorithm {
     Gear,
     /// A Rabin fingerprint over a window of 64 bytes.
     Rabin,
+    /// Where the hash of four bytes is the least between `min` and `max` (MinCDC): fast, no forced cuts.
+    Min,
     /// Multiples of one size: cheap, and defeated by one inserted byte.
     Fixed,
 }
@@ -47,7 +49,8 @@ pub enum Algorithm {
 /// Chunk lengths in bytes: at most `max`, at least `min` except at the end of a file, `avg` about the mean.
 ///
 /// All are even and `min ≤ avg ≤ max`; `min` is at least 64, `avg` 256, `max` 1024 and at most
-/// [`CHUNK_BYTES_MAX`]. For [`Algorithm::Fixed`] the three are equal, at least 64.
+/// [`CHUNK_BYTES_MAX`]. For [`Algorithm::Min`] `avg` is the middle of the others, and `max` may be below 1024.
+/// For [`Algorithm::Fixed`] the three are equal, at least 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sizes {
     /// No chunk but a file's last is shorter.
@@ -127,6 +130,7 @@ impl Params {
         let is_even = [min, avg, max].iter().all(|size| size.is_multiple_of(2));
         let suits_algorithm = match algorithm {
             Algorithm::Gear | Algorithm::Rabin => avg >= AVG_BYTES_MIN && max >= MAX_BYTES_MIN,
+            Algorithm::Min => avg >= AVG_BYTES_MIN && avg - min == max - avg,
             Algorithm::Fixed => min == max,
         };
         if !(is_bounded && is_even && suits_algorithm) {
@@ -141,6 +145,21 @@ impl Params {
     /// [`ParamsError::Sizes`] if `size` is not that.
     pub fn fixed(size: u32) -> Result<Params, ParamsError> {
         Params::new(Algorithm::Fixed, Sizes { min: size, avg: size, max: size })
+    }
+
+    /// Cuts at the least hash, half to one and a half of `avg` bytes: `avg` a multiple of 4, at least 256.
+    ///
+    /// ```
+    /// use syncline::chunk::{Params, Sizes};
+    /// let sizes = Params::least(64 << 10)?.sizes();
+    /// assert_eq!(sizes, Sizes { min: 32 << 10, avg: 64 << 10, max: 96 << 10 });
+    /// # Ok::<(), syncline::chunk::ParamsError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ParamsError::Sizes`] if `avg` is not that, or its one and a half more than [`CHUNK_BYTES_MAX`].
+    pub fn least(avg: u32) -> Result<Params, ParamsError> {
+        Params::new(Algorithm::Min, Sizes { min: avg / 2, avg, max: avg.saturating_add(avg / 2) })
     }
 
     /// The same parameters under a secret key, which moves every content-defined cut.
@@ -179,6 +198,7 @@ impl Params {
             Algorithm::Gear => 1,
             Algorithm::Rabin => 2,
             Algorithm::Fixed => 3,
+            Algorithm::Min => 4,
         };
         bytes[2] = self.is_keyed().into();
         bytes[3..7].copy_from_slice(&self.sizes.min.to_le_bytes());
@@ -203,6 +223,7 @@ impl Params {
             1 => Algorithm::Gear,
             2 => Algorithm::Rabin,
             3 => Algorithm::Fixed,
+            4 => Algorithm::Min,
             found => return Err(ParamsError::Algorithm { found }),
         };
         let needed = match keyed {

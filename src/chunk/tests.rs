@@ -55,6 +55,11 @@ fn params(algorithm: Algorithm, sizes: Sizes) -> Params {
 
 /// Small and default sizes of each algorithm, keyed and not, and sizes at the edges of what is allowed.
 fn many_params() -> Vec<Params> {
+    [first_params(), min_params()].concat()
+}
+
+/// Those of the first three algorithms. Part of a golden file.
+fn first_params() -> Vec<Params> {
     let mut all = vec![Params::fixed(64).unwrap(), Params::fixed(4096).unwrap(), Params::default()];
     for algorithm in [Algorithm::Gear, Algorithm::Rabin] {
         all.push(params(algorithm, SMALL));
@@ -64,6 +69,18 @@ fn many_params() -> Vec<Params> {
         all.push(params(algorithm, Sizes { min: 64, avg: 362, max: 8192 }));
     }
     all
+}
+
+/// Those of the algorithm that came fourth. Part of a golden file.
+fn min_params() -> Vec<Params> {
+    vec![
+        Params::least(256).unwrap(),
+        Params::least(256).unwrap().with_key(KEY),
+        Params::least(64 << 10).unwrap(),
+        params(Algorithm::Min, Sizes { min: 64, avg: 256, max: 448 }),
+        params(Algorithm::Min, Sizes { min: 1022, avg: 1024, max: 1026 }),
+        params(Algorithm::Min, Sizes { min: 1024, avg: 1024, max: 1024 }),
+    ]
 }
 
 fn lengths(chunker: &Chunker, bytes: &[u8]) -> Vec<usize> {
@@ -126,6 +143,20 @@ fn gear_cuts_where_the_crate_cuts() {
 }
 
 #[test]
+fn least_hash_is_found_first_among_equals_at_every_length() {
+    // Few different bytes, so that the least hash stands in many places; every length that the search's steps
+    // of 16, 32 and 64 bytes can end on.
+    for params in min_params().into_iter().filter(|params| params.sizes().max < 2048) {
+        let chunker = Chunker::new(&params);
+        for len in params.sizes().min as usize..=params.sizes().max as usize + 1 {
+            let bytes: Vec<u8> = Noise(len as u64).bytes(len).iter().map(|byte| byte % 3).collect();
+            let context = format!("{params:?}: {len} bytes");
+            assert_eq!(lengths(&chunker, &bytes), oracle::lengths(&params, &bytes), "{context}");
+        }
+    }
+}
+
+#[test]
 fn chunks_join_to_the_file_and_keep_their_bounds() {
     let bytes = Noise(3).bytes(2 << 20);
     for params in many_params() {
@@ -157,6 +188,8 @@ fn mean_length_is_near_avg() {
         let mean = bytes.len() / lengths(&Chunker::new(&params), &bytes).len();
         assert!((3 << 10..6 << 10).contains(&mean), "{algorithm:?}: {mean} bytes");
     }
+    let mean = bytes.len() / lengths(&Chunker::new(&Params::least(4 << 10).unwrap()), &bytes).len();
+    assert!((3900..4300).contains(&mean), "{mean} bytes");
 }
 
 #[test]
@@ -169,9 +202,18 @@ fn run_of_zeros_becomes_chunks_of_the_maximum_size() {
 }
 
 #[test]
+fn run_of_zeros_becomes_chunks_of_the_minimum_size_by_least_hash() {
+    for params in [Params::least(256).unwrap(), Params::least(256).unwrap().with_key(KEY)] {
+        assert_eq!(lengths(&Chunker::new(&params), &[0; 300]), [128, 128, 44], "{params:?}");
+    }
+}
+
+#[test]
 fn key_moves_cuts_and_changes_the_id() {
     let bytes = Noise(6).bytes(1 << 20);
-    for plain in [params(Algorithm::Gear, SMALL), params(Algorithm::Rabin, SMALL)] {
+    for plain in
+        [params(Algorithm::Gear, SMALL), params(Algorithm::Rabin, SMALL), Params::least(256).unwrap()]
+    {
         let keyed = plain.clone().with_key(KEY);
         let ends = |params: &Params| -> std::collections::BTreeSet<usize> {
             let mut end = 0;
@@ -228,7 +270,7 @@ proptest! {
         seed: u64,
         size in 0usize..20_000,
         pieces in prop::collection::vec(prop_oneof![0usize..4, 0usize..700, 0usize..6000], 1..40),
-        which in 0usize..6,
+        which in 0usize..8,
     ) {
         let bytes = Noise(seed).bytes(size);
         let params = [
@@ -238,6 +280,8 @@ proptest! {
             params(Algorithm::Rabin, SMALL),
             Params::fixed(64).unwrap(),
             Params::fixed(4096).unwrap(),
+            Params::least(256).unwrap(),
+            Params::least(256).unwrap().with_key(KEY),
         ][which].clone();
         let mut splitter = Splitter::new(Chunker::new(&params));
         let mut chunks: Vec<Vec<u8>> = vec![];
@@ -285,6 +329,12 @@ fn params_refuse_sizes_out_of_range_or_order() {
         check(algorithm, 64, 2048, 1024);
         check(algorithm, 64, 256, CHUNK_BYTES_MAX as u32 + 2);
     }
+    check(Algorithm::Min, 62, 256, 450);
+    check(Algorithm::Min, 126, 254, 382);
+    check(Algorithm::Min, 128, 256, 386);
+    check(Algorithm::Min, 16 << 10, 64 << 10, 256 << 10);
+    check(Algorithm::Min, CHUNK_BYTES_MAX as u32 / 2, CHUNK_BYTES_MAX as u32, CHUNK_BYTES_MAX as u32 * 3 / 2);
+    assert!(Params::least(u32::MAX).is_err() && Params::least(258).is_err());
     check(Algorithm::Fixed, 64, 64, 128);
     check(Algorithm::Fixed, 0, 0, 0);
     assert!(Params::fixed(CHUNK_BYTES_MAX as u32).is_ok());
@@ -300,7 +350,8 @@ fn params_decoding_refuses_what_is_not_canonical() {
     };
     check(0, 2, ParamsError::Version { found: 2 });
     check(1, 0, ParamsError::Algorithm { found: 0 });
-    check(1, 4, ParamsError::Algorithm { found: 4 });
+    check(1, 4, ParamsError::Sizes { sizes: Params::default().sizes() });
+    check(1, 5, ParamsError::Algorithm { found: 5 });
     check(2, 2, ParamsError::Flag { found: 2 });
     check(2, 1, ParamsError::Key { needed: true });
     assert_eq!(Params::from_bytes(&good, Some(KEY)), Err(ParamsError::Key { needed: false }));
@@ -366,6 +417,7 @@ macro_rules! golden {
 fn cuts_equal_the_golden_files() {
     let sizes = Sizes { min: 2 << 10, avg: 8 << 10, max: 32 << 10 };
     let (gear, rabin) = (params(Algorithm::Gear, sizes), params(Algorithm::Rabin, sizes));
+    let least = Params::least(8 << 10).unwrap();
     for (params, (path, golden)) in [
         (Params::default(), golden!("chunk/v1/cuts-default.txt")),
         (gear.clone(), golden!("chunk/v1/cuts-gear.txt")),
@@ -373,21 +425,23 @@ fn cuts_equal_the_golden_files() {
         (rabin.clone(), golden!("chunk/v1/cuts-rabin.txt")),
         (rabin.with_key(KEY), golden!("chunk/v1/cuts-rabin-keyed.txt")),
         (Params::fixed(60_000).unwrap(), golden!("chunk/v1/cuts-fixed.txt")),
+        (least.clone(), golden!("chunk/v1/cuts-min.txt")),
+        (least.with_key(KEY), golden!("chunk/v1/cuts-min-keyed.txt")),
     ] {
         check_golden(path, golden, golden_cuts(&params).as_bytes());
     }
 }
 
-/// One line for each of `many_params`: the encoding and the id, in hexadecimal.
+/// One line for each of the parameters: the encoding and the id, in hexadecimal.
 #[test]
-fn params_bytes_and_ids_equal_the_golden_file() {
-    let (path, golden) = golden!("chunk/v1/params.txt");
-    let actual: String = many_params()
-        .iter()
-        .map(|params| {
+fn params_bytes_and_ids_equal_the_golden_files() {
+    for (all, (path, golden)) in
+        [(first_params(), golden!("chunk/v1/params.txt")), (min_params(), golden!("chunk/v1/params-min.txt"))]
+    {
+        let lines = all.iter().map(|params| {
             let bytes: String = params.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             format!("{bytes} {}\n", params.id())
-        })
-        .collect();
-    check_golden(path, golden, actual.as_bytes());
+        });
+        check_golden(path, golden, lines.collect::<String>().as_bytes());
+    }
 }
