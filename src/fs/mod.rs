@@ -129,6 +129,11 @@ pub trait Dir: Send + Sync {
     /// Sets this directory's own metadata.
     fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()>;
 
+    /// Whether on this file system every change of a directory's names shows in the directory's ctime.
+    fn names_show_in_ctime(&self) -> bool {
+        false
+    }
+
     /// Makes this directory's names durable (fsync of the directory).
     fn sync(&self) -> io::Result<()>;
     /// Makes everything written to this file system so far durable (syncfs).

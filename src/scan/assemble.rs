@@ -20,6 +20,10 @@ pub(super) struct Listed {
     pub(super) found: Vec<Found>,
     /// The place of the first directory among `found`; the others follow it.
     pub(super) first_child: u32,
+    /// Every name that is there is among `found`.
+    pub(super) is_complete: bool,
+    /// The names were those of the index.
+    pub(super) is_kept: bool,
 }
 
 /// An entry, and what the snapshot does not say of it.
@@ -57,22 +61,23 @@ pub(super) fn assemble(
     let mut builder = Builder::new(options.profile, options.params.clone(), meta);
     let (mut prints, mut racy, mut lists) = (Vec::new(), Vec::new(), HashMap::new());
     let mut linked = Vec::new();
+    let mut newly_complete = false;
     // The place of each directory, by its number in the snapshot.
     let mut dirs = vec![0_u32];
     let mut at = 0;
     while let Some(&place) = dirs.get(at) {
         let outcome = std::mem::replace(&mut outcomes[place as usize], Outcome::Vanished);
-        let Outcome::Listed(Listed { found, first_child }) = outcome else {
+        let Outcome::Listed(Listed { found, first_child, .. }) = outcome else {
             unreachable!("a directory that vanished was given no number")
         };
         let mut entries = Vec::with_capacity(found.len());
         let mut children = first_child..;
-        for found in found {
+        for mut found in found {
             if found.entry.dir().is_some() {
                 let place = children.next().unwrap_or_default();
-                if matches!(outcomes[place as usize], Outcome::Vanished) {
-                    continue;
-                }
+                let Outcome::Listed(listed) = &outcomes[place as usize] else { continue };
+                found.is_racy |= !listed.is_complete;
+                newly_complete |= !found.is_racy && !listed.is_kept;
                 dirs.push(place);
             }
             let id = EntryId(prints.len() as u32);
@@ -96,6 +101,7 @@ pub(super) fn assemble(
         errors,
         root_print: Fingerprint::of(&root.stat),
         racy,
+        newly_complete,
         lists,
         kept: index.map(|index| index.bytes().clone()),
         others: HashMap::new(),

@@ -1,6 +1,6 @@
 //! A scan → the bytes of an index. FORMAT.md has the layout.
 
-use super::index::{HAS_LINK, HAS_ROOT, HEADER_BYTES, Index, MAGIC, RACY, VERSION};
+use super::index::{COMPLETE, HAS_LINK, HAS_ROOT, HEADER_BYTES, Index, MAGIC, RACY, VERSION};
 use super::{ChunkList, Fingerprint, Scan};
 use crate::fs::Time;
 use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
@@ -65,7 +65,13 @@ fn put_entry(bytes: &mut Vec<u8>, scan: &Scan, id: EntryId, entry: &Entry, block
     };
     let at = id.0 as usize;
     let mut flags = 0;
-    for (flag, is_set) in [(HAS_ROOT, root.is_some()), (RACY, scan.racy[at]), (HAS_LINK, link.is_some())] {
+    let (is_dir, is_racy) = (entry.dir().is_some(), scan.racy[at]);
+    for (flag, is_set) in [
+        (HAS_ROOT, root.is_some()),
+        (RACY, is_racy && !is_dir),
+        (HAS_LINK, link.is_some()),
+        (COMPLETE, is_dir && !is_racy),
+    ] {
         flags |= if is_set { flag } else { 0 };
     }
     let name = entry.name.as_bytes();

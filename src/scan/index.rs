@@ -34,6 +34,8 @@ pub(super) const CHUNK_BYTES: usize = 36;
 pub(super) const HAS_ROOT: u8 = 1;
 /// Flag of an entry: it may have changed in the clock tick of its stat, so its root must not be trusted.
 pub(super) const RACY: u8 = 2;
+/// Flag of a directory: its block has all its names, and another name would show in its ctime.
+pub(super) const COMPLETE: u8 = 8;
 /// Flag of a file: it is a further name of a hard-linked one.
 pub(super) const HAS_LINK: u8 = 4;
 
@@ -229,6 +231,13 @@ pub(super) struct Block<'a> {
     left: u32,
 }
 
+impl Block<'_> {
+    /// How many entries it claims to have.
+    pub(super) fn len(&self) -> usize {
+        self.left as usize
+    }
+}
+
 impl<'a> Iterator for Block<'a> {
     type Item = RawEntry<'a>;
 
@@ -249,6 +258,7 @@ pub(super) struct RawEntry<'a> {
     pub(super) name: &'a [u8],
     pub(super) meta: Meta,
     pub(super) print: Fingerprint,
+    /// Of a directory: its block may lack names.
     pub(super) is_racy: bool,
     /// The root, which holds for the file only if it is trusted.
     root: Option<Hash>,
@@ -305,7 +315,7 @@ impl<'a> RawEntry<'a> {
             }
             Kind::Special => {}
         }
-        let is_racy = flags & RACY != 0;
+        let is_racy = if kind == Kind::Dir { flags & COMPLETE == 0 } else { flags & RACY != 0 };
         Some(RawEntry { kind, name, meta, print, is_racy, root, link, target, block, chunks })
     }
 

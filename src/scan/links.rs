@@ -50,6 +50,7 @@ impl Scan {
         }
         let lists = lists.into_iter().map(|(id, at)| (EntryId(id), ChunkList::Kept(at))).collect();
         let (leftovers, errors) = (Vec::new(), Vec::new());
-        Scan { snapshot, prints, leftovers, errors, root_print, racy, lists, kept: Some(kept), others }
+        let (newly_complete, kept) = (false, Some(kept));
+        Scan { snapshot, prints, leftovers, errors, root_print, racy, newly_complete, lists, kept, others }
     }
 }

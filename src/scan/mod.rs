@@ -196,6 +196,8 @@ pub struct Scan {
     root_print: Fingerprint,
     /// Whether an entry's fingerprint may fail to show its next change, by [`EntryId`].
     racy: Vec<bool>,
+    /// The next scan could save lists of names that this one made.
+    newly_complete: bool,
     /// Chunks of the files that have more than one.
     lists: HashMap<EntryId, ChunkList>,
     /// The index that kept lists lie in.
@@ -284,6 +286,12 @@ impl Scan {
                 Some(vec![ChunkRef { hash: root, len }])
             }
         }
+    }
+
+    /// Whether an index of this scan would save the next one work that the index it was merged with could not.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.newly_complete
     }
 
     /// Computes the digests that can be known now ([`Snapshot::refresh`]).

@@ -46,8 +46,10 @@ pub fn scan(
         wake: Condvar::new(),
         hungry: AtomicUsize::new(0),
         threads: options.threads.max(1),
+        trusted: root.names_show_in_ctime().then_some(stat.dev),
     };
-    let first = Task { place: 0, inode: (stat.dev, stat.ino), block: index.map(Index::root_block) };
+    let block = index.map(Index::root_block);
+    let first = Task { place: 0, inode: (stat.dev, stat.ino), block, is_kept: false };
     locked(&walk.queue).tasks.push(first);
     let mut reports = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..walk.threads).map(|_| scope.spawn(|| walk.run(root))).collect();
@@ -76,6 +78,8 @@ struct Task {
     inode: Inode,
     /// The directory's block in the index, if there is one.
     block: Option<usize>,
+    /// The directory is what it was: that block has its names.
+    is_kept: bool,
 }
 
 #[derive(Default)]
@@ -109,6 +113,8 @@ struct Walk<'a> {
     /// A hint how many threads are without work.
     hungry: AtomicUsize,
     threads: usize,
+    /// The device, if on its file system another name shows in the directory's ctime.
+    trusted: Option<u64>,
 }
 
 impl Walk<'_> {
@@ -168,10 +174,18 @@ impl Walk<'_> {
     ) -> Result<Outcome, (&'static str, io::Error)> {
         let step = |place: u32| locked(&self.places)[place as usize - 1].clone();
         let dir = handles.open(task.place, step).map_err(|error| ("open", error))?;
-        let mut names = dir.list().map_err(|error| ("list", error))?;
-        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        // A directory that changes while it is listed may show a name twice.
-        names.dedup_by(|a, b| a.0 == b.0);
+        let kept_names = if task.is_kept { self.kept_names(task) } else { None };
+        let (names, is_kept) = match kept_names {
+            Some(names) => (names, true),
+            None => {
+                let mut names = dir.list().map_err(|error| ("list", error))?;
+                names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+                // A directory that changes while it is listed may show a name twice.
+                names.dedup_by(|a, b| a.0 == b.0);
+                (names, false)
+            }
+        };
+        let mut is_complete = true;
 
         let mut names_below = Names { walk: self, place: task.place, path: None };
         let mut kept = Kept::new(self.index.zip(task.block).and_then(|(index, at)| index.block(at)));
@@ -183,6 +197,7 @@ impl Walk<'_> {
             }
             if name.as_bytes().starts_with(STAGING_PREFIX) {
                 report.leftovers.push(names_below.path(&name));
+                is_complete = false;
                 continue;
             }
             if hint.is_some_and(|kind| names_below.is_excluded(&name, kind)) {
@@ -200,32 +215,51 @@ impl Walk<'_> {
             match looked {
                 Ok(Some(entry)) => {
                     if entry.entry.dir().is_some() {
-                        let block = old.and_then(|old| old.block);
-                        children.push((name, (entry.print.dev, entry.print.ino), block));
+                        let block = old.as_ref().and_then(|old| old.block);
+                        let same = |old: &RawEntry<'_>| !old.is_racy && old.print == entry.print;
+                        let is_kept =
+                            self.trusted == Some(entry.print.dev) && old.as_ref().is_some_and(same);
+                        children.push((name, (entry.print.dev, entry.print.ino), block, is_kept));
                     }
                     found.push(entry);
                 }
-                Ok(None) => {}
-                Err((_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Ok(None) => is_complete = false,
+                Err((_, error)) if error.kind() == io::ErrorKind::NotFound => is_complete = false,
                 Err((operation, error)) => {
+                    is_complete = false;
                     report.errors.push(io_error(names_below.path(&name), operation, error));
                 }
             }
         }
         self.monitor.advance(Phase::Scan, found.len() as u64, 0);
         let first_child = self.add_places(task.place, children, own);
-        Ok(Outcome::Listed(Listed { found, first_child }))
+        Ok(Outcome::Listed(Listed { found, first_child, is_complete, is_kept }))
     }
 
     /// Numbers the directories that were found in one, and makes them this thread's next tasks.
-    fn add_places(&self, parent: u32, dirs: Vec<(Name, Inode, Option<usize>)>, own: &mut Vec<Task>) -> u32 {
+    fn add_places(
+        &self,
+        parent: u32,
+        dirs: Vec<(Name, Inode, Option<usize>, bool)>,
+        own: &mut Vec<Task>,
+    ) -> u32 {
         let mut places = locked(&self.places);
         let first = places.len() as u32 + 1;
-        for (place, (name, inode, block)) in (first..).zip(dirs) {
+        for (place, (name, inode, block, is_kept)) in (first..).zip(dirs) {
             places.push((parent, name));
-            own.push(Task { place, inode, block });
+            own.push(Task { place, inode, block, is_kept });
         }
         first
+    }
+
+    /// The names that the index has of a directory, in order.
+    fn kept_names(&self, task: &Task) -> Option<Vec<(Name, Option<Kind>)>> {
+        let block = self.index?.block(task.block?)?;
+        let mut names = Vec::with_capacity(block.len().min(1 << 10));
+        for entry in block.clone() {
+            names.push((Name::new(entry.name).ok()?, Some(entry.kind)));
+        }
+        (names.len() == block.len() && names.is_sorted_by(|a, b| a.0 < b.0)).then_some(names)
     }
 
     /// Makes an entry of what a name stands for; `None` if it is none.
@@ -257,9 +291,11 @@ impl Walk<'_> {
                 return Ok(None);
             }
         };
-        let is_racy = stat.kind == Kind::File
-            && !proven.as_ref().is_some_and(|proven| proven.is_unchanged)
-            && seen.is_racy();
+        let is_racy = match stat.kind {
+            Kind::File => !proven.as_ref().is_some_and(|proven| proven.is_unchanged) && seen.is_racy(),
+            Kind::Dir => seen.is_racy(),
+            Kind::Symlink | Kind::Special => false,
+        };
         let list = proven.and_then(|proven| proven.chunks);
         let entry = Entry { name, meta: meta_of(stat), node };
         Ok(Some(Found { entry, print, nlink: stat.nlink, is_racy, list }))

@@ -125,7 +125,8 @@ impl Tree {
         let scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
         // Racily clean files lose their root, so a tree that has all of them is as it was kept.
         let root = scan.snapshot.root();
-        let fresh = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
+        let known = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
+        let fresh = known && !scan.is_news();
         Ok(Tree { place, scan, indexed: index.is_some(), fresh, options: scanning, cache })
     }
 

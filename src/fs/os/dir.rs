@@ -207,6 +207,21 @@ impl Dir for OsDir {
         set_attrs_fd(self.fd.as_fd(), attrs)
     }
 
+    fn names_show_in_ctime(&self) -> bool {
+        // Local file systems that keep POSIX's rule; not those of a network or of another program.
+        const KNOWN: [u64; 8] = [
+            0x0000_ef53, // ext2, ext3, ext4
+            0x5846_5342, // XFS
+            0x9123_683e, // btrfs
+            0x0102_1994, // tmpfs
+            0xf2f5_2010, // F2FS
+            0x2fc1_2fc1, // ZFS
+            0xca45_1a4e, // bcachefs
+            0x8584_58f6, // ramfs
+        ];
+        rustix::fs::fstatfs(&self.fd).is_ok_and(|fs| KNOWN.contains(&(fs.f_type as u64 & 0xffff_ffff)))
+    }
+
     // A sync that failed has dropped the dirty pages: a second call would report success over lost data.
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)
