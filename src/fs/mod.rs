@@ -105,7 +105,8 @@ pub trait Dir: Send + Sync {
     fn open_file(&self, name: &Name) -> io::Result<FileRef>;
     /// Opens an existing regular file for reading and writing.
     fn open_file_rw(&self, name: &Name) -> io::Result<FileRef>;
-    /// Creates a file that must not exist, for reading and writing, with exactly this mode whatever the umask.
+    /// Creates a file that must not exist, for reading and writing, with exactly this mode whatever the umask; with
+    /// fewer bits where the directory's default ACL clears some.
     fn create_file(&self, name: &Name, mode: u32) -> io::Result<FileRef>;
     /// Creates a directory that must not exist, with exactly this mode, and opens it.
     fn create_dir(&self, name: &Name, mode: u32) -> io::Result<DirRef>;
@@ -156,6 +157,10 @@ pub trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// What the file is now.
     fn stat(&self) -> io::Result<Stat>;
+    /// What the file was when it was opened, where that is known for free; otherwise what it is now.
+    fn stat_opened(&self) -> io::Result<Stat> {
+        self.stat()
+    }
     /// Sets the file's metadata.
     fn set_attrs(&self, attrs: &Attrs) -> io::Result<()>;
     /// Makes bytes and metadata durable (fsync).

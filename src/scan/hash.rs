@@ -217,9 +217,9 @@ pub(super) fn hash_settled(
     let failed = |operation| move |error| Unsettled::Io(operation, error);
     for _ in 0..2 {
         // Opened anew each time: what changed may have been the name.
-        let file = open().map_err(failed("open"))?;
         let clock = now();
-        let stat = file.stat().map_err(failed("stat"))?;
+        let file = open().map_err(failed("open"))?;
+        let stat = file.stat_opened().map_err(failed("stat"))?;
         let (root, chunks, len) = hash(&*file, stat.size).map_err(failed("read"))?;
         let after = file.stat().map_err(failed("stat"))?;
         if len == stat.size && Fingerprint::of(&stat) == Fingerprint::of(&after) {

@@ -217,8 +217,7 @@ impl Walk<'_> {
                     if entry.entry.dir().is_some() {
                         let block = old.as_ref().and_then(|old| old.block);
                         let same = |old: &RawEntry<'_>| !old.is_racy && old.print == entry.print;
-                        let is_kept =
-                            self.trusted == Some(entry.print.dev) && old.as_ref().is_some_and(same);
+                        let is_kept = self.trusted == Some(entry.print.dev) && old.as_ref().is_some_and(same);
                         children.push((name, (entry.print.dev, entry.print.ino), block, is_kept));
                     }
                     found.push(entry);

@@ -14,6 +14,7 @@ use super::{Options, Problem, SyncError, Tree};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::{FileRef, Stat};
 use crate::hash::{Domain, Hash};
+use crate::limits::FRAME_BYTES_MAX;
 use crate::monitor::Phase;
 use crate::path::Escaped;
 use crate::scan::{FileHasher, Fingerprint, Opener, Scan, Seen, hash_file};
@@ -27,6 +28,8 @@ use crate::tree;
 
 /// Hashing first costs at most so many bytes read twice; above, unknown files are read once, in the session.
 const HASH_FIRST_BYTES: u64 = 256 << 20;
+/// More than a message takes beside the bytes of a chunk; or than an `End` does.
+const MESSAGE_BYTES: usize = 128;
 /// Bytes read from a large file at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -313,6 +316,9 @@ impl Worker<'_> {
                 for (at, file) in files.into_iter().enumerate() {
                     let outcome = self.stream(file);
                     if let Err(why) = &outcome {
+                        if !self.make_room(0) {
+                            return false;
+                        }
                         self.builder.push(&Message::Gone { file: file.0, why: *why });
                     }
                     if at == last && !self.outbox.send(&mut self.builder) {
@@ -353,9 +359,10 @@ impl Worker<'_> {
     }
 
     fn open(&mut self, file: EntryId) -> Result<(FileRef, Seen), Gone> {
-        let open = self.opener.file(&self.scan.snapshot, file).map_err(|error| gone(&error))?;
+        // Before the stat, that is: a change in the tick of the clock is one that may not show.
         let clock = now();
-        let stat = open.stat().map_err(|error| gone(&error))?;
+        let open = self.opener.file(&self.scan.snapshot, file).map_err(|error| gone(&error))?;
+        let stat = open.stat_opened().map_err(|error| gone(&error))?;
         Ok((open, Seen { stat, clock }))
     }
 
@@ -391,10 +398,21 @@ impl Worker<'_> {
 
     /// Adds a chunk to the frame, and sends that when it is full; `false` if the link has failed.
     fn data(&mut self, file: EntryId, offset: u64, bytes: &[u8]) -> bool {
+        // What is compressed together shares what was seen before.
+        let full = if self.outbox.may_compress() { FRAME_BYTES_MAX } else { FRAME_BYTES };
+        if !self.make_room(bytes.len()) {
+            return false;
+        }
         self.builder.push(&Message::Data { file: file.0, offset, bytes });
         self.options.monitor.advance(Phase::Transfer, 0, bytes.len() as u64);
-        let room = self.builder.len() < FRAME_BYTES || self.outbox.send(&mut self.builder);
+        let room = self.builder.len() < full - MESSAGE_BYTES || self.outbox.send(&mut self.builder);
         room && !self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Sends the frame if it has no room for a message with so many bytes; `false` if the link has failed.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        let fits = self.builder.len() + bytes + MESSAGE_BYTES <= FRAME_BYTES_MAX;
+        fits || self.outbox.send(&mut self.builder)
     }
 
     /// Reads a file once: cuts, hashes, sends.
@@ -407,6 +425,9 @@ impl Worker<'_> {
         Worker::unchanged(&open, &seen)?;
         let Stat { size, mode, uid, gid, mtime, .. } = seen.stat;
         let meta = MetaCoder::default().encode(Meta { mode, uid, gid, mtime });
+        if !self.make_room(0) {
+            return Err(CUT);
+        }
         self.builder.push(&Message::End { file: file.0, root, size, meta });
         self.options.monitor.advance(Phase::Transfer, 1, 0);
         Ok(Learned { root, chunks, seen })

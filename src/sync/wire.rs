@@ -69,6 +69,15 @@ impl Outbox {
         self.state.local
     }
 
+    /// Whether the next frame of file bytes would be compressed.
+    pub(super) fn may_compress(&self) -> bool {
+        match self.state.compress {
+            Compress::Always(_) => true,
+            Compress::Never => false,
+            Compress::Adaptive => !self.state.local && self.state.slow.load(Ordering::Relaxed),
+        }
+    }
+
     /// How to compress the next frame of file bytes.
     pub(super) fn compression(&self) -> Compression {
         match self.state.compress {

@@ -10,6 +10,8 @@
 //!
 //! Each end's first ten bytes are not a frame but the [`preamble`].
 
+use std::io;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::{Message, VERSION};
@@ -61,11 +63,32 @@ pub type Compression = Option<i32>;
 #[derive(Debug)]
 pub struct FrameBuilder {
     buffer: Vec<u8>,
+    packer: Packer,
+}
+
+/// A compressor, once one was needed; it is costly to make.
+#[derive(Default)]
+struct Packer(Option<(i32, zstd::bulk::Compressor<'static>)>);
+
+impl Packer {
+    fn pack(&mut self, plain: &[u8], level: i32) -> io::Result<Vec<u8>> {
+        if self.0.as_ref().is_none_or(|(of, _)| *of != level) {
+            self.0 = Some((level, zstd::bulk::Compressor::new(level)?));
+        }
+        let packer = self.0.as_mut().map(|(_, packer)| packer);
+        packer.map_or_else(|| Ok(plain.to_vec()), |packer| packer.compress(plain))
+    }
+}
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Packer").field(&self.0.as_ref().map(|(level, _)| level)).finish()
+    }
 }
 
 impl Default for FrameBuilder {
     fn default() -> FrameBuilder {
-        FrameBuilder { buffer: vec![0; HEADER] }
+        FrameBuilder { buffer: vec![0; HEADER], packer: Packer::default() }
     }
 }
 
@@ -96,7 +119,7 @@ impl FrameBuilder {
         let mut buffer = std::mem::replace(&mut self.buffer, vec![0; HEADER]);
         let plain = &buffer[HEADER..];
         if let Some(level) = compression.filter(|_| plain.len() >= 64)
-            && let Ok(packed) = zstd::bulk::compress(plain, level)
+            && let Ok(packed) = self.packer.pack(plain, level)
             && packed.len() + plain.len() / GAIN_MIN < plain.len()
         {
             let mut frame = Vec::with_capacity(HEADER + 4 + packed.len());

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RawDir, RenameFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
@@ -14,7 +15,7 @@ use super::file::OsFile;
 use super::{
     lock, open_beneath, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd, timestamps,
 };
-use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, walk};
+use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, state, walk};
 use crate::path::Name;
 
 /// Bytes of directory records one `getdents64` may fill: about a thousand names.
@@ -132,8 +133,10 @@ impl Dir for OsDir {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         // Special bits are set afterwards: openat2 refuses none of them, but some file systems drop them.
         let fd = open_beneath(self.fd.as_fd(), name, flags, Mode::from_raw_mode(mode & 0o777))?;
-        set_created_mode(fd.as_fd(), mode)?;
-        Ok(Arc::new(OsFile::new(fd)))
+        if mode & (0o7000 | umask()) != 0 {
+            set_created_mode(fd.as_fd(), mode)?;
+        }
+        Ok(Arc::new(OsFile::new(fd, None)))
     }
 
     fn create_dir(&self, name: &Name, mode: u32) -> io::Result<DirRef> {
@@ -242,6 +245,18 @@ impl Dir for OsDir {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// The bits that the kernel clears in the mode of what is created; all, where that cannot be told. Read once: this
+/// program does not change it.
+fn umask() -> u32 {
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let status = state::read(Path::new("/proc/self/status"), 1 << 16).unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
+        let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()).unwrap_or(0o777)
+    })
 }
 
 fn read_names(fd: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Vec<(Name, Option<Kind>)>> {

@@ -10,11 +10,13 @@ use crate::fs::{Attrs, File, Stat};
 
 pub(super) struct OsFile {
     fd: OwnedFd,
+    /// What it was when it was opened.
+    opened: Option<Stat>,
 }
 
 impl OsFile {
-    pub(super) fn new(fd: OwnedFd) -> OsFile {
-        OsFile { fd }
+    pub(super) fn new(fd: OwnedFd, opened: Option<Stat>) -> OsFile {
+        OsFile { fd, opened }
     }
 }
 
@@ -41,6 +43,10 @@ impl File for OsFile {
 
     fn stat(&self) -> io::Result<Stat> {
         stat_fd(self.fd.as_fd())
+    }
+
+    fn stat_opened(&self) -> io::Result<Stat> {
+        self.opened.map_or_else(|| self.stat(), Ok)
     }
 
     fn set_attrs(&self, attrs: &Attrs) -> io::Result<()> {

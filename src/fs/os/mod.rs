@@ -66,10 +66,11 @@ pub fn open_operator_file(path: &Path) -> io::Result<FileRef> {
 
 /// A descriptor just opened as a file handle, once it is known to be a regular file.
 fn regular(fd: OwnedFd) -> io::Result<FileRef> {
-    if stat_fd(fd.as_fd())?.kind != Kind::File {
+    let stat = stat_fd(fd.as_fd())?;
+    if stat.kind != Kind::File {
         return Err(Errno::INVAL.into());
     }
-    Ok(Arc::new(OsFile::new(fd)))
+    Ok(Arc::new(OsFile::new(fd, Some(stat))))
 }
 
 /// Opens one name in `dir`, never following a link.
