@@ -14,6 +14,9 @@ use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
 use crate::transfer::receiver::{FinalDir, Finale, Place};
 
+/// Changes of metadata that are worth a thread of their own.
+const METAS_A_THREAD: usize = 2048;
+
 /// What is done when everything is staged, beside the finale.
 #[derive(Clone, Copy, Debug)]
 pub struct Late<'a> {
@@ -93,9 +96,8 @@ impl Stage {
         commit.handles.clear();
         self.all_in_place();
         // A link is made only to a file that is what it is to be, metadata and all.
-        for (place, meta, _) in late.metas.iter().chain(&finale.moved_metas) {
-            commit.each(place, |commit| commit.meta(place, *meta))?;
-        }
+        commit.metas(late.metas)?;
+        commit.metas(&finale.moved_metas)?;
         for (place, meta) in std::mem::take(&mut *lock(&self.moved)) {
             if !commit.failed.contains(&self.path(&place)) && !commit.is_lost(place.dir) {
                 commit.each(&place, |commit| commit.meta(&place, meta))?;
@@ -315,16 +317,37 @@ impl Commit<'_> {
     }
 
     fn meta(&mut self, place: &Place, meta: Meta) -> Result<(), ApplyError> {
-        let dir = self.handles.mirror(place.dir)?;
-        let stat = dir.stat(&place.name).map_err(self.failed(place, "stat"))?;
-        let mut attrs = attrs(self.stage.profile, &stat, meta);
-        if stat.kind == Kind::Symlink {
-            attrs.mode = None;
+        set_meta(self.stage, &mut self.handles, place, meta)
+    }
+
+    /// Metadata of what stays; where there is much of it, on several threads.
+    fn metas(&mut self, metas: &[(Place, Meta, Meta)]) -> Result<(), ApplyError> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = metas.len().div_ceil(threads).max(METAS_A_THREAD);
+        let stage = self.stage;
+        let set_all = |part: &[(Place, Meta, Meta)]| {
+            let mut handles = Handles::new(stage.clone());
+            let mut errors = Vec::new();
+            for (place, meta, _) in part {
+                let outcome = set_meta(stage, &mut handles, place, *meta);
+                errors.extend(outcome.err().map(|error| (error, place.clone())));
+            }
+            errors
+        };
+        let errors = std::thread::scope(|scope| {
+            let mut parts = metas.chunks(share);
+            let first = parts.next().unwrap_or_default();
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || set_all(part))).collect();
+            let mut errors = set_all(first);
+            for part in others {
+                errors.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            errors
+        });
+        for (error, place) in errors {
+            self.each(&place, |_| Err(error))?;
         }
-        if attrs == Attrs::default() {
-            return Ok(());
-        }
-        dir.set_attrs(&place.name, &attrs).map_err(self.failed(place, "set metadata"))
+        Ok(())
     }
 
     /// Deletes a name of the destination, with all that the snapshot knows below it.
@@ -432,6 +455,21 @@ impl Commit<'_> {
         }
         handle.set_attrs_self(&attrs).map_err(failed)
     }
+}
+
+/// Metadata of a name that stays.
+fn set_meta(stage: &Arc<Stage>, handles: &mut Handles, place: &Place, meta: Meta) -> Result<(), ApplyError> {
+    let failed = |operation| ApplyError::io(stage.path(place), operation);
+    let dir = handles.mirror(place.dir)?;
+    let stat = dir.stat(&place.name).map_err(|error| failed("stat")(error))?;
+    let mut attrs = attrs(stage.profile, &stat, meta);
+    if stat.kind == Kind::Symlink {
+        attrs.mode = None;
+    }
+    if attrs == Attrs::default() {
+        return Ok(());
+    }
+    dir.set_attrs(&place.name, &attrs).map_err(|error| failed("set metadata")(error))
 }
 
 fn same_file(a: &Stat, b: &Stat) -> bool {

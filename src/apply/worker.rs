@@ -120,6 +120,9 @@ impl Worker {
     pub fn run(&mut self, action: Action, done: &mut dyn FnMut(Done)) -> Result<(), ApplyError> {
         let file = file_of(&action);
         if file.is_some_and(|file| self.given_up.contains(&file)) {
+            if let Action::Compare { file, first, .. } = action {
+                done(Done::Turned(file, first, None));
+            }
             return Ok(());
         }
         let outcome = self.act(action, done);

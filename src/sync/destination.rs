@@ -498,7 +498,8 @@ impl Crew {
             Action::Dir { own: Some(_), .. } | Action::Meta { .. } => return,
             Action::Dir { place, .. } | Action::Symlink { place, .. } => by_dir(place.dir),
             Action::Whole { place, .. } | Action::Clone { place, .. } => by_dir(place.dir),
-            Action::Compare { file, .. } => (file.0 as usize) % self.queues.len(),
+            // Parts of a file, which need not wait for one another.
+            Action::Compare { file, first, .. } => (file.0 as usize + *first as usize) % self.queues.len(),
             // Large files spread over the threads, not by directory.
             Action::Create { file, .. } => {
                 let thread = (file.0 as usize) % self.queues.len();
