@@ -145,10 +145,11 @@ fn drive(
     let all = empty.then_some((totals.files, totals.bytes));
     options.monitor.begin(Phase::Transfer, all.map(|all| all.0), all.map(|all| all.1));
     std::thread::scope(|threads| {
-        for _ in 0..options.threads {
+        for lane in 0..options.threads {
             let (waiting, tell, outbox) = (waiting.clone(), tell.clone(), wire.outbox.clone());
             let (shared, opener) = ((&held, &cancelled), Opener::new(root.clone()));
-            threads.spawn(move || work(scan, opener, &waiting, &tell, outbox, shared, options));
+            let builder = FrameBuilder::on_lane(1 + lane);
+            threads.spawn(move || work(scan, opener, &waiting, &tell, (outbox, builder), shared, options));
         }
         drop((waiting, tell));
         let result = converse(machine, scan, wire, &jobs, &told, options);
@@ -172,7 +173,7 @@ fn converse(
 ) -> Result<Everything, SyncError> {
     let mut learned = Vec::new();
     let (mut items, mut problems) = (Vec::new(), Vec::new());
-    let mut builder = FrameBuilder::default();
+    let mut builder = FrameBuilder::on_lane(0);
     loop {
         while let Some(output) = machine.poll() {
             match output {
@@ -279,13 +280,12 @@ fn work(
     opener: Opener,
     waiting: &Receiver<Job>,
     tell: &Channel<Told>,
-    outbox: Outbox,
+    (outbox, builder): (Outbox, FrameBuilder),
     (held, cancelled): (&Held, &AtomicBool),
     options: &Options,
 ) {
     let chunker = Chunker::new(scan.snapshot.params());
     let hasher = FileHasher::new(chunker.clone());
-    let builder = FrameBuilder::default();
     let buffer = Vec::new();
     let mut worker =
         Worker { scan, opener, outbox, held, cancelled, builder, chunker, hasher, buffer, options };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,15 @@ pub(super) const PATCH_FRAME_BYTES: usize = 512 << 10;
 pub(super) const REFINE_BYTES: usize = 16 << 10;
 /// The least level that recipes are compressed with: they are short, and made of what is new.
 const PATCH_LEVEL: i32 = 9;
-/// The level that adaptive compression uses.
-const LEVEL: i32 = 3;
+/// The levels that adaptive compression uses, by how much the link is slower than the processors.
+const LEVELS: [i32; 3] = [3, 6, 9];
+const LEVEL: i32 = LEVELS[0];
 /// Above so many bytes a second, the link outruns the compressor (zstd at level 3 makes about 200 MB/s a core).
 const FAST_LINK: u64 = 150_000_000;
 /// The part of one processor that must be idle for the link, not the processor, to be what is waited for.
 const IDLE_MIN: f64 = 0.3;
+/// The part of one processor that must be idle for the next level to be tried.
+const SPARE_MIN: f64 = 0.8;
 /// After so long without anything to send, an empty frame is sent: links give up on silence.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -57,8 +60,8 @@ struct State {
     compress: Compress,
     /// Whether both ends are in one process, where adaptive compression never pays.
     local: bool,
-    /// Whether the link is what everything waits for.
-    slow: AtomicBool,
+    /// The level to compress with, where the link is what everything waits for; otherwise 0.
+    level: AtomicI32,
     /// Frames that did not shrink, in a row.
     stubborn: AtomicUsize,
 }
@@ -74,7 +77,7 @@ impl Outbox {
         match self.state.compress {
             Compress::Always(_) => true,
             Compress::Never => false,
-            Compress::Adaptive => !self.state.local && self.state.slow.load(Ordering::Relaxed),
+            Compress::Adaptive => !self.state.local && self.state.level.load(Ordering::Relaxed) > 0,
         }
     }
 
@@ -88,7 +91,8 @@ impl Outbox {
                 // What did not shrink for a while is tried again now and then.
                 let stubborn = self.state.stubborn.fetch_add(1, Ordering::Relaxed);
                 let worth_it = stubborn < 4 || stubborn.is_multiple_of(16);
-                (self.state.slow.load(Ordering::Relaxed) && worth_it).then_some(LEVEL)
+                let level = self.state.level.load(Ordering::Relaxed);
+                (level > 0 && worth_it).then_some(level)
             }
         }
     }
@@ -126,7 +130,7 @@ impl Outbox {
         if builder.is_empty() {
             return true;
         }
-        let slow = self.state.slow.load(Ordering::Relaxed);
+        let slow = self.state.level.load(Ordering::Relaxed) > 0;
         let compression = match self.state.compress {
             Compress::Always(level) => Some(level.max(PATCH_LEVEL)),
             Compress::Never => None,
@@ -212,7 +216,7 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
     let state = Arc::new(State {
         compress: usage.compress,
         local: usage.local,
-        slow: AtomicBool::new(false),
+        level: AtomicI32::new(0),
         stubborn: AtomicUsize::new(0),
     });
     let shared = state.clone();
@@ -248,37 +252,44 @@ fn write(
             due = due.max(now) + took;
         }
         send.send(frame)?;
-        if let Some(slow) = gauge.sent(len, !waiting.is_empty()) {
-            state.slow.store(slow, Ordering::Relaxed);
+        if let Some(level) = gauge.sent(len, !waiting.is_empty()) {
+            state.level.store(level, Ordering::Relaxed);
         }
     }
 }
 
-/// Tells whether a link is slow: frames wait for it, it takes few bytes, and processors have nothing to do. A link
-/// that is slow because the processors are busy would only get slower with compression.
+/// Tells how to compress: not at all, unless frames wait for the link, it takes few bytes, and processors have
+/// nothing to do (a link that is slow because the processors are busy would only get slower); and the harder, the
+/// more they still have to spare.
 struct Gauge {
     began: Instant,
     bytes: u64,
     idle: Option<Duration>,
+    /// What it told last.
+    level: i32,
+    /// Windows in a row in which a processor had nothing to do.
+    spare: u32,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a clock is what it is about")]
 impl Gauge {
     /// How long it looks before it tells.
     const WINDOW: Duration = Duration::from_millis(40);
+    /// After so many windows with a processor to spare it tells the next level.
+    const SPARE_WINDOWS: u32 = 8;
 
     fn new() -> Gauge {
-        Gauge { began: Instant::now(), bytes: 0, idle: idle_time() }
+        Gauge { began: Instant::now(), bytes: 0, idle: idle_time(), level: 0, spare: 0 }
     }
 
-    /// So many bytes were sent, and others wait or not; at the end of a window, whether the link is slow.
-    fn sent(&mut self, bytes: u64, others_wait: bool) -> Option<bool> {
+    /// So many bytes were sent, and others wait or not; at the end of a window, the level to compress with.
+    fn sent(&mut self, bytes: u64, others_wait: bool) -> Option<i32> {
         if !others_wait {
             (self.bytes, self.idle) = (0, None);
             return None;
         }
         if self.bytes == 0 {
-            *self = Gauge::new();
+            (self.began, self.idle) = (Instant::now(), idle_time());
         }
         self.bytes += bytes;
         let elapsed = self.began.elapsed();
@@ -289,7 +300,27 @@ impl Gauge {
         let idle = idle_time().zip(self.idle).map(|(now, then)| now.saturating_sub(then));
         let idle = idle.map_or(0.0, |idle| idle.as_secs_f64() / elapsed.as_secs_f64());
         self.bytes = 0;
-        Some(speed < FAST_LINK as f64 && idle > IDLE_MIN)
+        self.level = self.next_level(speed, idle);
+        Some(self.level)
+    }
+
+    fn next_level(&mut self, speed: f64, idle: f64) -> i32 {
+        self.spare = if idle > SPARE_MIN { self.spare + 1 } else { 0 };
+        if speed >= FAST_LINK as f64 {
+            return 0;
+        }
+        let below = LEVELS.iter().rev().find(|level| **level < self.level).copied().unwrap_or(0);
+        let above = LEVELS.iter().find(|level| **level > self.level).copied().unwrap_or(self.level);
+        match self.level {
+            0 if idle > IDLE_MIN => LEVEL,
+            0 => 0,
+            _ if idle <= IDLE_MIN => below,
+            _ if self.spare >= Gauge::SPARE_WINDOWS => {
+                self.spare = 0;
+                above
+            }
+            level => level,
+        }
     }
 }
 

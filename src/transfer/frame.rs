@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! offset width field
-//!      0     4 n, bytes after this field, little-endian, 1 to FRAME_BYTES_MAX + 5
-//!      4     1 codec: 0 plain, 1 zstd
+//!      0     4 n, bytes after this field, little-endian, 1 to FRAME_BYTES_MAX + 102
+//!      4     1 codec: 0 plain, 1 zstd, 2 zstd on a lane
 //!      5   n-1 plain: messages, one after the other
 //!              zstd: 4 bytes, length of the messages; then one zstd frame
+//!              zstd on a lane: 1 byte, the lane; 4 bytes, length of the messages; then the lane's stream goes on
 //! ```
 //!
 //! Each end's first ten bytes are not a frame but the [`preamble`].
 
-use std::io;
-
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::lane::{self, LANES_MAX};
 use super::message::{Message, VERSION};
 use crate::codec::{DecodeError, decode_front, encode_into};
 use crate::limits::FRAME_BYTES_MAX;
@@ -21,6 +21,7 @@ use crate::limits::FRAME_BYTES_MAX;
 const MAGIC: [u8; 8] = *b"SYNCLINE";
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+const STREAM: u8 = 2;
 const HEADER: usize = 5;
 /// Frames that would shrink by less than one part in this many stay plain.
 const GAIN_MIN: usize = 16;
@@ -63,36 +64,24 @@ pub type Compression = Option<i32>;
 #[derive(Debug)]
 pub struct FrameBuilder {
     buffer: Vec<u8>,
-    packer: Packer,
-}
-
-/// A compressor, once one was needed; it is costly to make.
-#[derive(Default)]
-struct Packer(Option<(i32, zstd::bulk::Compressor<'static>)>);
-
-impl Packer {
-    fn pack(&mut self, plain: &[u8], level: i32) -> io::Result<Vec<u8>> {
-        if self.0.as_ref().is_none_or(|(of, _)| *of != level) {
-            self.0 = Some((level, zstd::bulk::Compressor::new(level)?));
-        }
-        let packer = self.0.as_mut().map(|(_, packer)| packer);
-        packer.map_or_else(|| Ok(plain.to_vec()), |packer| packer.compress(plain))
-    }
-}
-
-impl std::fmt::Debug for Packer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Packer").field(&self.0.as_ref().map(|(level, _)| level)).finish()
-    }
+    lane: Option<lane::Packer>,
 }
 
 impl Default for FrameBuilder {
     fn default() -> FrameBuilder {
-        FrameBuilder { buffer: vec![0; HEADER], packer: Packer::default() }
+        FrameBuilder { buffer: vec![0; HEADER], lane: None }
     }
 }
 
 impl FrameBuilder {
+    /// One whose frames are compressed with what was in the frames before. They must be sent in order, and no
+    /// other builder of the same stream may have this lane. From [`LANES_MAX`] on, an ordinary one.
+    #[must_use]
+    pub fn on_lane(lane: usize) -> FrameBuilder {
+        let lane = u8::try_from(lane).ok().filter(|lane| *lane < LANES_MAX);
+        FrameBuilder { lane: lane.map(lane::Packer::new), ..FrameBuilder::default() }
+    }
+
     /// Appends a message.
     ///
     /// # Panics
@@ -118,8 +107,18 @@ impl FrameBuilder {
     pub fn take(&mut self, compression: Compression) -> Bytes {
         let mut buffer = std::mem::replace(&mut self.buffer, vec![0; HEADER]);
         let plain = &buffer[HEADER..];
-        if let Some(level) = compression.filter(|_| plain.len() >= 64)
-            && let Ok(packed) = self.packer.pack(plain, level)
+        let compression = compression.filter(|_| plain.len() >= 64);
+        if let (Some(level), Some(lane)) = (compression, &mut self.lane) {
+            let mut frame = vec![0; 4];
+            frame.extend([STREAM, lane.lane]);
+            frame.extend_from_slice(&(plain.len() as u32).to_le_bytes());
+            if lane.pack(plain, level, &mut frame).is_ok() {
+                let len = (frame.len() - 4) as u32;
+                frame[..4].copy_from_slice(&len.to_le_bytes());
+                return frame.into();
+            }
+        } else if let Some(level) = compression
+            && let Ok(packed) = zstd::bulk::compress(plain, level)
             && packed.len() + plain.len() / GAIN_MIN < plain.len()
         {
             let mut frame = Vec::with_capacity(HEADER + 4 + packed.len());
@@ -141,6 +140,7 @@ impl FrameBuilder {
 pub struct FrameReader {
     pending: BytesMut,
     greeted: bool,
+    lanes: lane::Unpackers,
 }
 
 impl FrameReader {
@@ -172,8 +172,9 @@ impl FrameReader {
         }
         let Some(head) = self.pending.first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_le_bytes(*head) as usize;
-        if len > FRAME_BYTES_MAX + 5 {
-            let (len, max) = (len as u64, FRAME_BYTES_MAX as u64 + 5);
+        let max = FRAME_BYTES_MAX + 6 + lane::GROWTH_MAX;
+        if len > max {
+            let (len, max) = (len as u64, max as u64);
             return Err(DecodeError::TooLarge { what: "frame", len, max }.into());
         }
         if len == 0 {
@@ -185,7 +186,7 @@ impl FrameReader {
         }
         let mut frame = self.pending.split_to(4 + len).freeze();
         frame.advance(4);
-        Ok(Some(Payload(unpack(frame)?)))
+        Ok(Some(Payload(unpack(frame, &mut self.lanes)?)))
     }
 
     /// Whether the stream may end here.
@@ -197,9 +198,13 @@ impl FrameReader {
     }
 }
 
-fn unpack(mut frame: Bytes) -> Result<Bytes, FrameError> {
+fn unpack(mut frame: Bytes, lanes: &mut lane::Unpackers) -> Result<Bytes, FrameError> {
     match frame.get_u8() {
         PLAIN if frame.len() <= FRAME_BYTES_MAX => Ok(frame),
+        STREAM if frame.len() >= 5 => {
+            let (lane, len) = (frame.get_u8(), frame.get_u32_le() as usize);
+            Ok(lanes.unpack(lane, &frame, len)?.into())
+        }
         ZSTD if frame.len() >= 4 => {
             let len = frame.get_u32_le() as usize;
             if len > FRAME_BYTES_MAX {

@@ -14,6 +14,7 @@
 
 pub mod delta;
 pub mod frame;
+pub mod lane;
 pub mod locals;
 pub mod message;
 pub mod receiver;

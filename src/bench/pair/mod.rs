@@ -234,7 +234,7 @@ impl<'a> Pair<'a> {
             setup,
             rng,
             now: 0,
-            pipes: Default::default(),
+            pipes: [0, 1].map(|lane| Pipe { builder: FrameBuilder::on_lane(lane), ..Pipe::default() }),
             opener: Opener::new(setup.source.root()),
             chunker: Chunker::new(&setup.params),
             sender: Sender::new(scan.snapshot.clone()),

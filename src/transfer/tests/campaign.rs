@@ -45,6 +45,7 @@ fn random_setup<'a>(rng: &mut Rng, source: &'a MemFs, destination: &'a MemFs) ->
         chaos: rng.below(2) == 0,
         split: if rng.below(4) == 0 { Split::Seeded } else { Split::Whole },
         known: [0, 50, 100, 100][rng.below(4) as usize],
+        compression: [None, None, Some(1), Some(9)][rng.below(4) as usize],
         ..Setup::new(source, destination)
     }
 }

@@ -301,7 +301,7 @@ fn a_stream_that_lies_is_refused() {
 
 #[test]
 fn frames_that_lie_are_refused() {
-    let mut bomb = ((FRAME_BYTES_MAX as u32) + 6).to_le_bytes().to_vec();
+    let mut bomb = ((FRAME_BYTES_MAX as u32) + 103).to_le_bytes().to_vec();
     bomb.push(0);
     let mut zeros = FrameBuilder::default();
     zeros.push(&Message::Data { file: 0, offset: 0, bytes: &[0; 500_000] });
@@ -311,7 +311,21 @@ fn frames_that_lie_are_refused() {
     short[5..9].copy_from_slice(&1000_u32.to_le_bytes());
     let mut long = zeros.to_vec();
     long[5..9].copy_from_slice(&u32::MAX.to_le_bytes());
-    for bytes in [&bomb[..], &[0; 4], &[1, 0, 0, 0, 7], &[1, 0, 0, 0, 1], &short, &long] {
+    let mut lane = FrameBuilder::on_lane(3);
+    let mut on_lane = |bytes: &[u8]| {
+        lane.push(&Message::Data { file: 0, offset: 0, bytes });
+        lane.take(Some(3)).to_vec()
+    };
+    let (first, second) = (on_lane(&[1; 5000]), on_lane(&[1; 5000]));
+    let mut no_lane = first.clone();
+    no_lane[5] = 16;
+    let mut short_lane = first.clone();
+    short_lane[6..10].copy_from_slice(&1000_u32.to_le_bytes());
+    let mut long_lane = first;
+    long_lane[6..10].copy_from_slice(&u32::MAX.to_le_bytes());
+    let lanes = [&no_lane[..], &short_lane, &long_lane, &second];
+    let others = [&bomb[..], &[0; 4], &[1, 0, 0, 0, 7], &[1, 0, 0, 0, 1], &[1, 0, 0, 0, 2], &short, &long];
+    for bytes in others.into_iter().chain(lanes) {
         let mut victim = Victim::new(destination(), claim()).unwrap();
         assert_eq!(victim.bytes(bytes).map_err(|error| error.code()), Err(12), "{:?}", &bytes[..4]);
     }
