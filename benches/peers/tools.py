@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+from links import Slow
 from probe import run, started, stopped, timed
 
 TOTALS = r"Total bytes (?:sent|received): ([\d,]+)"
@@ -60,7 +61,9 @@ class Syncline(Tool):
 
     def sync(self, source, target, options):
         words = [self.work / "syncline", "sync", "--json"]
-        words += ["-z"] if "-z" in options else ["--no-compress"]
+        # A slow link is where compression adapts, so there it is as by default.
+        if not isinstance(self.link, Slow):
+            words += ["-z"] if "-z" in options else ["--no-compress"]
         words += ["--delete"] if "--delete" in options else []
         if self.link:
             words = [*self.link.near, *words, "--accept-new", f"{source}/", self.url]

@@ -55,6 +55,8 @@ impl Packer {
         self.stream = Some(stream);
         let len = out.pos();
         frame.truncate(start + len);
+        // It may wait long for a slow link.
+        frame.shrink_to_fit();
         Ok(())
     }
 }
