@@ -43,6 +43,7 @@ pub(super) enum Split {
 }
 
 type BeforeJob<'a> = dyn Fn(u64, &Job) + 'a;
+type BeforeAction<'a> = dyn Fn(&Action) + 'a;
 
 /// What a session starts from.
 pub(super) struct Setup<'a> {
@@ -60,6 +61,8 @@ pub(super) struct Setup<'a> {
     pub(super) remembered: Option<&'a Snapshot>,
     /// Called before each job, with its number: the source may change.
     pub(super) before_job: Option<&'a BeforeJob<'a>>,
+    /// Called before each action: the destination may change.
+    pub(super) before_action: Option<&'a BeforeAction<'a>>,
     /// Called when both ends were scanned.
     pub(super) after_scan: Option<&'a dyn Fn()>,
     pub(super) compression: Compression,
@@ -80,6 +83,7 @@ impl<'a> Setup<'a> {
             cut: None,
             remembered: None,
             before_job: None,
+            before_action: None,
             after_scan: None,
             compression: None,
             params: super::bed::small_params(),
@@ -123,6 +127,12 @@ pub(super) struct Session {
     pub(super) listed: u64,
     pub(super) nodes: u64,
     pub(super) chunks_sent: u64,
+    /// Comparisons that were asked for, recipes that came to their end, and parts of directories as changes.
+    pub(super) refines: u64,
+    pub(super) patches: u64,
+    pub(super) changes: u64,
+    /// Files whose chunk lists were asked for.
+    pub(super) described: u64,
     /// File bytes that were staged, those of files given up left out.
     pub(super) staged: u64,
     pub(super) lost: Vec<(RelPath, Gone)>,
@@ -392,11 +402,13 @@ impl<'a> Pair<'a> {
             }
             Message::Listing { entries, .. } => self.session.listed += entries.len() as u64,
             Message::Changes { steps, .. } => {
+                self.session.changes += 1;
                 let named = steps.iter().filter(|step| matches!(step, Step::Entry(_)));
                 self.session.listed += named.count() as u64;
             }
             Message::Nodes { digests, .. } => self.session.nodes += digests.len() as u64,
             Message::Data { .. } => self.session.chunks_sent += 1,
+            Message::Patch { more: false, .. } => self.session.patches += 1,
             _ => {}
         }
         self.receiver.as_mut().expect("the tree comes first").handle(message, bytes)
@@ -414,7 +426,14 @@ impl<'a> Pair<'a> {
                 }
                 Ok(())
             }
-            message => self.sender.handle(message),
+            message => {
+                match &message {
+                    Message::Refine { .. } => self.session.refines += 1,
+                    Message::Describe { files, .. } => self.session.described += files.len() as u64,
+                    _ => {}
+                }
+                self.sender.handle(message)
+            }
         }
     }
 
@@ -429,6 +448,9 @@ impl<'a> Pair<'a> {
 
     fn act(&mut self) -> Result<(), Failure> {
         let Some(action) = self.actions.pop_front() else { return Ok(()) };
+        if let Some(before) = self.setup.before_action {
+            before(&action);
+        }
         match &action {
             Action::Whole { data, .. } | Action::Write { data, .. } => {
                 self.session.staged += data.len() as u64;
