@@ -33,6 +33,8 @@ pub(super) struct File {
     clonable: bool,
     /// Whether old bytes may be of use: not again, if they were not.
     pub(super) refinable: bool,
+    /// Old bytes that the whole file was made of.
+    pub(super) patched: u64,
     /// Where each chunk starts, once a copy has failed.
     starts: Option<Vec<u64>>,
     pub(super) state: State,
@@ -102,6 +104,7 @@ impl Receiver {
             hold: root.is_none(),
             clonable: true,
             refinable: true,
+            patched: 0,
             starts: None,
             state: State::Listing(Vec::new()),
         };
@@ -487,6 +490,8 @@ impl Receiver {
 
     /// What was made of a whole file's old bytes is not what it should be: it is made from its chunks.
     pub fn patch_failed(&mut self, file: FileId) {
+        let reused = self.files.get_mut(&file).map_or(0, |known| std::mem::take(&mut known.patched));
+        self.report.bytes_reused = self.report.bytes_reused.saturating_sub(reused);
         self.describe_instead(file);
     }
 
@@ -567,6 +572,7 @@ impl Receiver {
             hold: false,
             clonable: true,
             refinable: true,
+            patched: 0,
             starts: None,
             state: State::Closing { list },
         };

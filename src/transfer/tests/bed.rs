@@ -13,10 +13,10 @@ use crate::tree;
 
 /// SplitMix64: enough randomness for tests, and the same everywhere.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(pub(super) u64);
+pub(in crate::transfer) struct Rng(pub(in crate::transfer) u64);
 
 impl Rng {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::transfer) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,15 +25,15 @@ impl Rng {
     }
 
     /// A number below `end`, or 0.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::transfer) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
+    pub(in crate::transfer) fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
     }
 
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+    pub(in crate::transfer) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len() as u64) as usize)
     }
 }

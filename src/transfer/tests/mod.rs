@@ -2,7 +2,7 @@
 //!
 //! Campaigns run a few hundred seeds; `SYNCLINE_SEEDS=N` runs N. A failure prints its seed.
 
-mod bed;
+pub(in crate::transfer) mod bed;
 mod campaign;
 mod costs;
 mod golden;
