@@ -53,6 +53,8 @@ pub enum Split {
 
 /// What is called with the number of a job, and the job, before it is done.
 pub type BeforeJob<'a> = dyn Fn(u64, &Job) + 'a;
+/// What is called with an action before it is done.
+pub type BeforeAction<'a> = dyn Fn(&Action) + 'a;
 
 /// What a session starts from.
 pub struct Setup<'a> {
@@ -76,6 +78,8 @@ pub struct Setup<'a> {
     pub remembered: Option<&'a Snapshot>,
     /// Called before each job, with its number: the source may change.
     pub before_job: Option<&'a BeforeJob<'a>>,
+    /// Called before each action: the destination may change.
+    pub before_action: Option<&'a BeforeAction<'a>>,
     /// Called when both ends were scanned.
     pub after_scan: Option<&'a dyn Fn()>,
     /// How frames are compressed.
@@ -99,6 +103,7 @@ impl<'a> Setup<'a> {
             cut: None,
             remembered: None,
             before_job: None,
+            before_action: None,
             after_scan: None,
             compression: None,
             params: small_params(),
@@ -158,6 +163,14 @@ pub struct Session {
     pub chunks_listed: u64,
     /// Messages with file bytes.
     pub chunks_sent: u64,
+    /// Comparisons that were asked for.
+    pub refines: u64,
+    /// Recipes that came to their end.
+    pub patches: u64,
+    /// Parts of directories told as changes.
+    pub changes: u64,
+    /// Files whose chunk lists were asked for.
+    pub described: u64,
     /// File bytes that were staged, those of files given up left out.
     pub staged: u64,
     /// Files that could not be read at the source.
@@ -431,6 +444,7 @@ impl<'a> Pair<'a> {
             }
             Message::Listing { entries, .. } => self.session.listed += entries.len() as u64,
             Message::Changes { steps, .. } => {
+                self.session.changes += 1;
                 let named = steps.iter().filter(|step| matches!(step, Step::Entry(_)));
                 self.session.listed += named.count() as u64;
             }
@@ -444,6 +458,7 @@ impl<'a> Pair<'a> {
             }
             Message::Chunks { chunks, .. } => self.session.chunks_listed += chunks.len() as u64,
             Message::Data { .. } => self.session.chunks_sent += 1,
+            Message::Patch { more: false, .. } => self.session.patches += 1,
             _ => {}
         }
         self.receiver.as_mut().expect("the tree comes first").handle(message, bytes)
@@ -462,7 +477,14 @@ impl<'a> Pair<'a> {
                 }
                 Ok(())
             }
-            message => self.sender.handle(message),
+            message => {
+                match &message {
+                    Message::Refine { .. } => self.session.refines += 1,
+                    Message::Describe { files, .. } => self.session.described += files.len() as u64,
+                    _ => {}
+                }
+                self.sender.handle(message)
+            }
         }
     }
 
@@ -477,6 +499,9 @@ impl<'a> Pair<'a> {
 
     fn act(&mut self) -> Result<(), Failure> {
         let Some(action) = self.actions.pop_front() else { return Ok(()) };
+        if let Some(before) = self.setup.before_action {
+            before(&action);
+        }
         match &action {
             Action::Whole { data, .. } | Action::Write { data, .. } => {
                 self.session.staged += data.len() as u64;

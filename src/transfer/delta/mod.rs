@@ -121,6 +121,12 @@ fn cut_all(level: usize, at: u64, bytes: &[u8], pieces: &mut Vec<Piece>) {
     }
 }
 
+/// As many pieces as `len` bytes can have at a level at most, what was left at each level cut into the next.
+#[must_use]
+pub fn pieces_max(level: usize, len: u64) -> u64 {
+    SHAPES.iter().take(level + 1).map(|shape| len / shape.min as u64 + 1).sum()
+}
+
 /// Digests of pieces as they cross, in order: each cut to as few bytes as tell pieces of so many apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
@@ -237,6 +243,12 @@ impl Bits {
     #[must_use]
     pub fn get(&self, at: usize) -> bool {
         self.0.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+    }
+
+    /// Whether there are as many bytes as so many bits need.
+    #[must_use]
+    pub fn fits(&self, count: usize) -> bool {
+        self.0.len() == count.div_ceil(8)
     }
 
     /// How many are yes.

@@ -179,6 +179,10 @@ pub struct Places {
     pub fine: Vec<Span>,
 }
 
+/// Bytes of a segment on average at least. Where every piece is as short as may be, with as many runs of pieces as
+/// pieces of the level above, it is 20.
+const SEGMENT_BYTES: u64 = 16;
+
 /// Follows a recipe that comes in parts.
 #[derive(Clone, Debug, Default)]
 pub struct Follower {
@@ -194,7 +198,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Takes one step; `None` if it makes no sense, or gives more than `len_max` bytes in all.
+    /// Takes one step; `None` if it makes no sense, or gives more than `len_max` bytes in all, or takes them from
+    /// more places than the shortest pieces would.
     pub fn step(&mut self, op: Op, places: &Places, len_max: u64) -> Option<()> {
         let copies = |list: &[Span], next: &mut i64, skip: i32, count: u32| {
             let first = next.checked_add(i64::from(skip))?;
@@ -241,7 +246,7 @@ impl Follower {
             (Some(Segment::Literal(last)), Segment::Literal(len)) => *last += len,
             _ => self.segments.push(segment),
         }
-        Some(())
+        (self.segments.len() as u64 <= len_max / SEGMENT_BYTES + 4).then_some(())
     }
 }
 

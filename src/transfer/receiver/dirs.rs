@@ -408,7 +408,7 @@ impl Receiver {
     }
 }
 
-fn entries_of(taken: bool, deep: bool) -> State {
+pub(super) fn entries_of(taken: bool, deep: bool) -> State {
     State::Entries { listed: Vec::new(), passed: 0, nodes: 0, own_nodes: None, taken, deep }
 }
 

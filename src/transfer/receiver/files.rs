@@ -37,6 +37,8 @@ pub(super) struct File {
     relisted: bool,
     /// How many chunks of the destination's file the sender has told what becomes of.
     passed: u64,
+    /// Old bytes that the whole file was made of.
+    pub(super) patched: u64,
     /// Where each chunk starts, once a copy has failed.
     starts: Option<Vec<u64>>,
     pub(super) state: State,
@@ -108,6 +110,7 @@ impl Receiver {
             refinable: true,
             passed: 0,
             relisted: false,
+            patched: 0,
             starts: None,
             state: State::Listing(Vec::new()),
         };
@@ -543,6 +546,8 @@ impl Receiver {
 
     /// What was made of a whole file's old bytes is not what it should be: it is made from its chunks.
     pub fn patch_failed(&mut self, file: FileId) {
+        let reused = self.files.get_mut(&file).map_or(0, |known| std::mem::take(&mut known.patched));
+        self.report.bytes_reused = self.report.bytes_reused.saturating_sub(reused);
         self.describe_instead(file);
     }
 
@@ -626,6 +631,7 @@ impl Receiver {
             refinable: true,
             passed: 0,
             relisted: false,
+            patched: 0,
             starts: None,
             state: State::Closing { list },
         };

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::dirs::{Dir, State};
+use super::dirs::{Dir, State, entries_of};
 use super::{Bounded, Message, Output, ProtocolError, REQUEST_MAX, Receiver, limits, violation};
 use crate::hash::Hash;
 use crate::path::{Name, STAGING_PREFIX};
@@ -176,6 +176,12 @@ impl Receiver {
         metas: &[WireMeta],
     ) -> Result<(), ProtocolError> {
         self.check_dir(id)?;
+        if let Some(Dir { state, .. }) = self.dirs.get_mut(&id)
+            && matches!(state, State::Metas { moved: false, .. })
+        {
+            // Its metadata was asked for before the other end knew what was here; this tells it too.
+            *state = entries_of(false, false);
+        }
         let (snapshot, claimed, before) = (self.own.clone(), self.theirs.entries, self.named);
         let Some(Dir { own, state: State::Entries { listed, passed, nodes, .. }, .. }) =
             self.dirs.get_mut(&id)

@@ -12,7 +12,7 @@ use crate::chunk::ChunkRef;
 use crate::snapshot::EntryId;
 use crate::transfer::delta::recipe::{Follower, Op, Places};
 use crate::transfer::delta::scope::{Scope, scopes};
-use crate::transfer::delta::{Bits, Digests, NEW_BYTES_MIN, Piece, Span, Turn, Turned, merge};
+use crate::transfer::delta::{Bits, Digests, NEW_BYTES_MIN, Piece, Span, Turn, Turned, merge, pieces_max};
 use crate::transfer::message::Message;
 
 /// Pieces of level 2 described for each of level 1 that is sought at most: about fifteen times as many old bytes.
@@ -137,11 +137,15 @@ impl Receiver {
         Some(refinement)
     }
 
-    /// A file is not made: what still comes of its refinements is ignored.
+    /// A file is not made: what still comes of its refinements is ignored. The sender is told of turns that it
+    /// waits for in vain.
     pub(super) fn forget_refinements(&mut self, file: FileId) {
         let open: Vec<Key> = self.refinements.open.keys().filter(|key| key.0 == file).copied().collect();
         for key in open {
-            self.take_refinement(key);
+            let Some(Refinement { turn, .. }) = self.take_refinement(key) else { continue };
+            if let State::Comparing { .. } = turn {
+                self.wanted.release.push(file.0);
+            }
         }
         self.refinements.waiting.retain(|(key, _)| key.0 != file);
         self.refine_next();
@@ -213,6 +217,7 @@ impl Receiver {
         digests: Digests,
     ) -> Result<(), ProtocolError> {
         if self.given_up.contains(&file) {
+            self.wanted.release.push(file.0);
             return Ok(());
         }
         let refinement = self.refinements.open.get_mut(&(file, first));
@@ -222,6 +227,9 @@ impl Receiver {
         };
         if level != 1 || !digests.is_valid() {
             return Err(violation("pieces of another level"));
+        }
+        if !known.fits(coarse.len()) || digests.len() as u64 > pieces_max(1, refinement.scope.len) {
+            return Err(violation("pieces of more bytes than there are"));
         }
         let coarse = std::mem::take(coarse);
         let unknown = coarse.iter().enumerate().filter(|(at, _)| !known.get(*at));
@@ -279,6 +287,9 @@ impl Receiver {
         self.reused(scope.len - follower.literal);
         self.refine_next();
         let (file, offset) = (key.0, scope.offset);
+        if let Some(known) = self.files.get_mut(&file).filter(|_| scope.whole) {
+            known.patched = scope.len - follower.literal;
+        }
         let last = self.arrived(file, offset, &scope.chunks);
         let last = last.ok_or_else(|| violation("a recipe that was not asked for"))?;
         let (segments, literals) = (follower.segments, literals.into());

@@ -274,6 +274,7 @@ impl Sender {
                 let mut held = Vec::new();
                 for file in files.iter() {
                     let file = self.file(*file)?;
+                    self.forget_turns(file);
                     if self.release(file) {
                         held.push(file);
                     }
@@ -484,6 +485,7 @@ impl Sender {
 
     fn gone(&mut self, file: EntryId, why: Gone) {
         self.release(file);
+        self.end_turns(file);
         self.message(Message::Gone { file: file.0, why });
     }
 

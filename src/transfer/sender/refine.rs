@@ -1,16 +1,21 @@
 //! What the receiver has in the place of chunks → recipes for them ([`delta`](crate::transfer::delta)).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 
 use super::{Gone, Job, Message, Output, ProtocolError, Sender, violation};
 use crate::snapshot::EntryId;
 use crate::transfer::delta::recipe::{Op, Plan};
-use crate::transfer::delta::{Bits, Digests, LEVELS, NEW_BYTES_MAX, Span, Turn, Turned};
+use crate::transfer::delta::{
+    Bits, Digests, LEVELS, NEW_BYTES_MAX, OLD_BYTES_MAX, Span, Turn, Turned, pieces_max,
+};
 
 /// Bytes of digests that wait for their comparison at most: more than a receiver that keeps to what it may have
 /// open at one time can send.
 const DIGEST_BYTES_MAX: usize = 64 << 20;
+/// New bytes that are being compared at either end at most: many times more than a receiver has open at one time,
+/// for it may give up files, and open others, before it can say so.
+const OPEN_BYTES_MAX: u64 = 1 << 30;
 /// New bytes of the recipes of one job, about.
 const BATCH_BYTES: u64 = 16 << 20;
 
@@ -57,7 +62,11 @@ impl Patch {
 
 #[derive(Default)]
 pub(super) struct Refinements {
-    open: HashMap<Key, State>,
+    open: BTreeMap<Key, State>,
+    /// New bytes of what is in `open`.
+    open_bytes: u64,
+    /// Files that are not coming: turns on their way here are ignored.
+    gone: HashSet<EntryId>,
     /// Jobs that compare.
     comparing: usize,
     digest_bytes: usize,
@@ -67,8 +76,8 @@ pub(super) struct Refinements {
 }
 
 enum State {
-    /// It is being compared with these.
-    Comparing(Digests),
+    /// So many bytes are being compared with these.
+    Comparing(Digests, u64),
     /// The receiver compares.
     Told(Plan),
 }
@@ -82,6 +91,9 @@ impl Sender {
         count: u32,
         digests: Digests,
     ) -> Result<(), ProtocolError> {
+        if self.refinements.gone.contains(&file) {
+            return Ok(());
+        }
         let (known, span) = self.chunk_span(file, first, count)?;
         let span = span.filter(|span| u64::from(span.len) <= NEW_BYTES_MAX);
         let span = span.ok_or_else(|| violation("too many chunks refined at once"))?;
@@ -90,18 +102,26 @@ impl Sender {
         if *refined > known || self.refinements.open.contains_key(&(file, first)) {
             return Err(violation("chunks refined more than once"));
         }
-        self.hold_digests(&digests)?;
+        self.hold_digests(&digests, 0)?;
+        let len = u64::from(span.len);
+        self.refinements.open_bytes += len;
+        if self.refinements.open_bytes > OPEN_BYTES_MAX {
+            return Err(violation("too much refined at once"));
+        }
         let turn = Turn { level: 0, spans: vec![span], theirs: Some(digests.clone()) };
-        self.refinements.open.insert((file, first), State::Comparing(digests));
+        self.refinements.open.insert((file, first), State::Comparing(digests, len));
         self.jobs += 1;
         self.refinements.comparing += 1;
         self.ready.push_back(Output::Job(Job::Compare { file, first, turn }));
         Ok(())
     }
 
-    fn hold_digests(&mut self, digests: &Digests) -> Result<(), ProtocolError> {
+    fn hold_digests(&mut self, digests: &Digests, level: usize) -> Result<(), ProtocolError> {
         if !digests.is_valid() {
             return Err(violation("pieces of no length"));
+        }
+        if digests.len() as u64 > pieces_max(level, OLD_BYTES_MAX) {
+            return Err(violation("pieces of more bytes than may be compared"));
         }
         self.refinements.digest_bytes += digests.bytes();
         if self.refinements.digest_bytes > DIGEST_BYTES_MAX {
@@ -131,11 +151,17 @@ impl Sender {
     pub fn compared(&mut self, file: EntryId, first: u64, outcome: Result<Turned, Gone>) {
         self.jobs -= 1;
         self.refinements.comparing -= 1;
-        let Some(State::Comparing(theirs)) = self.refinements.open.remove(&(file, first)) else { return };
+        let Some(State::Comparing(theirs, len)) = self.refinements.open.remove(&(file, first)) else {
+            return;
+        };
         self.refinements.digest_bytes -= theirs.bytes();
+        self.refinements.open_bytes -= len;
         match outcome {
             Err(why) => self.gone(file, why),
             Ok(turned) => {
+                if self.refinements.gone.contains(&file) {
+                    return self.settle_root();
+                }
                 let plan = Plan::new(turned, &theirs);
                 if plan.middle.is_empty() {
                     let turn = Turn { level: LEVELS - 1, spans: Vec::new(), theirs: None };
@@ -143,6 +169,7 @@ impl Sender {
                 } else {
                     let known = plan.used(theirs.len());
                     let digests = Digests::of(&plan.middle);
+                    self.refinements.open_bytes += plan.len();
                     self.refinements.open.insert((file, first), State::Told(plan));
                     self.message(Message::Pieces { file: file.0, first, level: 1, known, digests });
                 }
@@ -160,17 +187,39 @@ impl Sender {
         known: Bits,
         digests: Digests,
     ) -> Result<(), ProtocolError> {
+        if self.refinements.gone.contains(&file) {
+            return Ok(());
+        }
         let Some(State::Told(mut plan)) = self.refinements.open.remove(&(file, first)) else {
             return Err(violation("pieces out of turn"));
         };
-        if usize::from(level) != LEVELS - 1 {
-            return Err(violation("pieces of another level"));
+        self.refinements.open_bytes -= plan.len();
+        if usize::from(level) != LEVELS - 1 || !known.fits(plan.middle.len()) {
+            return Err(violation("pieces of another level, or none that were told"));
         }
-        self.hold_digests(&digests)?;
+        self.hold_digests(&digests, LEVELS - 1)?;
         plan.known = known;
         let turn = Turn { level: LEVELS - 1, spans: plan.rest(), theirs: Some(digests) };
         self.refinements.patches.push_back(Patch { file, first, plan, turn });
         Ok(())
+    }
+
+    /// The receiver will not take its turns on a file.
+    pub(super) fn forget_turns(&mut self, file: EntryId) {
+        let Refinements { open, open_bytes, .. } = &mut self.refinements;
+        let told = open.range((file, 0)..=(file, u64::MAX));
+        let told = told.filter_map(|(key, state)| matches!(state, State::Told(_)).then_some(*key));
+        for key in told.collect::<Vec<_>>() {
+            if let Some(State::Told(plan)) = open.remove(&key) {
+                *open_bytes -= plan.len();
+            }
+        }
+    }
+
+    /// A file's bytes are not coming.
+    pub(super) fn end_turns(&mut self, file: EntryId) {
+        self.forget_turns(file);
+        self.refinements.gone.insert(file);
     }
 
     /// Comparisons under way at this end: messages that may wait for what comes of them are fewer and larger.

@@ -4,11 +4,13 @@
 
 use std::path::PathBuf;
 
-use super::bed::{name, path};
+use super::bed::{Rng, name, path};
 use crate::codec::{Bounded, decode, encode_into};
 use crate::fs::Time;
 use crate::hash::Hash;
 use crate::snapshot::Meta;
+use crate::transfer::delta::recipe::Op;
+use crate::transfer::delta::{Bits, Digests, Span, Turn};
 use crate::transfer::frame::{FrameBuilder, FrameReader, preamble};
 use crate::transfer::message::*;
 
@@ -139,7 +141,44 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             first: 6400,
             children: list(vec![(hash(5), 65_536)]),
         },
+        Message::Refine { file: 5, first: 300, count: 2, digests: pieces(0).1 },
+        Message::Pieces { file: 5, first: 300, level: 1, known: pieces(0).0, digests: pieces(1).1 },
+        Message::Patch { file: 5, first: 300, more: false, ops: list(ops()), bytes: b"bytes" },
+        Message::Changes { dir: 1, first: 10, more: true, steps: list(steps()), metas: list(metas()) },
     ]
+}
+
+/// The pieces of some bytes at a level: which of them are known, and their digests.
+fn pieces(level: usize) -> (Bits, Digests) {
+    let bytes = Rng(8).bytes(3000);
+    let turn = Turn { level, spans: vec![Span { at: 0, len: 3000 }], theirs: None };
+    let turned = turn.run(|buffer, at| {
+        buffer.copy_from_slice(&bytes[at as usize..at as usize + buffer.len()]);
+        Ok(())
+    });
+    let pieces = turned.unwrap().pieces;
+    (Bits::of((0..pieces.len()).map(|at| at % 2 == 1)), Digests::of(&pieces))
+}
+
+fn ops() -> Vec<Op> {
+    vec![
+        Op::Coarse { skip: 3, count: 1 },
+        Op::Middle { count: 300 },
+        Op::Fine { skip: -70, count: 2 },
+        Op::Literal { len: 5 },
+    ]
+}
+
+fn steps() -> Vec<Step> {
+    let mut steps = vec![
+        Step::Same(300),
+        Step::Meta(2),
+        Step::Dir { dir: 7, same: true },
+        Step::Dir { dir: -2, same: false },
+        Step::Drop(1),
+    ];
+    steps.extend(entries().into_iter().take(1).map(Step::Entry));
+    steps
 }
 
 /// Compares with the file, which is written if it is missing and blessing was asked for.
