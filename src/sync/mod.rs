@@ -17,6 +17,7 @@
 pub mod client;
 mod destination;
 mod error;
+mod gauge;
 mod leftovers;
 pub mod local;
 pub mod probe;
