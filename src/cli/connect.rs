@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::known_hosts;
 use super::location::Server;
+use super::progress::Progress;
 use crate::net::{self, Home, HostPolicy, Identity, KnownHosts, Limits, Link, NetError, PeerId};
 
 /// How long a server may take to answer at all, if the user does not say.
@@ -26,7 +27,12 @@ pub(super) struct Wish {
 }
 
 /// Connects to a server whose key is known, or is accepted now.
-pub(super) fn connect(server: &Server, home: &Home, wish: &Wish) -> anyhow::Result<Link> {
+pub(super) fn connect(
+    server: &Server,
+    home: &Home,
+    wish: &Wish,
+    progress: &Progress,
+) -> anyhow::Result<Link> {
     let path = known_hosts(home);
     let host = server.known_as();
     let identity = Identity::load_or_create(&home.config)?;
@@ -48,7 +54,7 @@ pub(super) fn connect(server: &Server, home: &Home, wish: &Wish) -> anyhow::Resu
         )
     };
     let result = match attempt(wish.accept_new) {
-        Err(NetError::UnknownHost { host, peer }) if ask(&host, &peer)? => {
+        Err(NetError::UnknownHost { host, peer }) if progress.pause(|| ask(&host, &peer))? => {
             KnownHosts::remember(&path, &host, peer)?;
             attempt(false)
         }

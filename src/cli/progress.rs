@@ -52,6 +52,11 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// Takes the bar away while something else is said or asked.
+    pub(super) fn pause<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        self.bar.suspend(meanwhile)
+    }
+
     fn update(&self, change: impl FnOnce(&mut State) -> bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let style = change(&mut state);

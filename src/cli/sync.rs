@@ -146,6 +146,7 @@ fn plan_and_sync(args: Args, voice: Voice) -> Done {
         options: options(args, voice, &home, progress.clone())?,
         interrupt: Interrupt::arm(progress.clone())?,
         home,
+        progress: progress.clone(),
     };
     let started = Instant::now();
     let result = run.sync(from, to);
@@ -186,6 +187,7 @@ struct Run {
     wish: Wish,
     home: Home,
     interrupt: Interrupt,
+    progress: Arc<Progress>,
 }
 
 impl Run {
@@ -199,7 +201,8 @@ impl Run {
             }
             (Location::Local(from), Location::Remote { server, remote }) => {
                 let source = resolve::source(&from)?;
-                client::push(self.connect(&server)?, &remote, source, options)?
+                let scanning = client::Scanning::begin(source, options);
+                client::push_scanned(self.connect(&server)?, &remote, scanning, options)?
             }
             (Location::Remote { server, remote }, Location::Local(to)) => {
                 client::pull(self.connect(&server)?, &remote, &to, options)?
@@ -212,7 +215,7 @@ impl Run {
     }
 
     fn connect(&self, server: &Server) -> anyhow::Result<Link> {
-        let link = connect(server, &self.home, &self.wish)?;
+        let link = connect(server, &self.home, &self.wish, &self.progress)?;
         self.interrupt.ends(&link.stats);
         Ok(link)
     }

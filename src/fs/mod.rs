@@ -92,6 +92,10 @@ pub trait Dir: Send + Sync {
     /// Every name in the directory but `.` and `..`, with its kind where the file system tells it for free;
     /// in no particular order. Names the port cannot represent do not exist on Linux.
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>>;
+    /// Whether there is no name in the directory.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.list()?.is_empty())
+    }
     /// What `name` is. Never follows a link.
     fn stat(&self, name: &Name) -> io::Result<Stat>;
     /// What this directory is.

@@ -38,6 +38,15 @@ pub trait SendHalf: Send {
     /// # Errors
     /// As for [`send`](SendHalf::send).
     fn finish(&mut self) -> Result<(), NetError>;
+
+    /// As [`finish`](SendHalf::finish), but waits for nothing: for an end that was told, by what it received, that
+    /// the other one has all and wants no more. That one may see an error instead of the clean end.
+    ///
+    /// # Errors
+    /// As for [`send`](SendHalf::send).
+    fn finish_heard(&mut self) -> Result<(), NetError> {
+        self.finish()
+    }
 }
 
 /// The half of a link that receives.

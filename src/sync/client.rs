@@ -1,6 +1,7 @@
 //! The end that connected: asks a server for a module, then sends or receives.
 
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use super::resolve::{self, Shape};
 use super::wire::{self, Use, Wire};
@@ -41,6 +42,58 @@ pub fn push(
     from: resolve::Source,
     options: &Options,
 ) -> Result<Summary, SyncError> {
+    push_scanned(link, remote, Scanning::begin(from, options), options)
+}
+
+/// A local source that is being scanned, while there is no link yet.
+pub struct Scanning {
+    shape: Shape,
+    tree: Begun,
+}
+
+enum Begun {
+    Dir(JoinHandle<Result<Tree, SyncError>>),
+    /// What the file is called there, only the server knows.
+    File(resolve::Source),
+}
+
+impl Scanning {
+    /// Begins on a thread, which goes on by itself if this is dropped.
+    #[must_use]
+    pub fn begin(from: resolve::Source, options: &Options) -> Scanning {
+        let shape = from.shape.clone();
+        if let Shape::File(_) = shape {
+            return Scanning { shape, tree: Begun::File(from) };
+        }
+        let options = options.clone();
+        let scan = move || Tree::scan(from.place, wish(Direction::Push), &options, false);
+        Scanning { shape, tree: Begun::Dir(std::thread::spawn(scan)) }
+    }
+
+    /// The tree as the server wants it.
+    fn tree(self, welcome: Welcome, options: &Options) -> Result<Tree, SyncError> {
+        let profile = profile_of(&welcome)?;
+        match self.tree {
+            Begun::Dir(scan) => {
+                let mut tree = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                tree.set_profile(profile);
+                Ok(tree)
+            }
+            Begun::File(from) => Tree::scan(from.shown_as(welcome.only), profile, options, false),
+        }
+    }
+}
+
+/// [`push`] of what is being scanned already.
+///
+/// # Errors
+/// [`SyncError`], if the run ended early.
+pub fn push_scanned(
+    link: Link,
+    remote: &Remote,
+    from: Scanning,
+    options: &Options,
+) -> Result<Summary, SyncError> {
     check_patterns(options)?;
     let (path, make, only) = match &from.shape {
         Shape::Contents => (remote.path.clone(), 1, None),
@@ -53,9 +106,7 @@ pub fn push(
     let stats = wire.stats.clone();
     let result = (|| {
         let welcome = greet(&wire, hello)?;
-        let profile = profile_of(&welcome)?;
-        let place = from.shown_as(welcome.only);
-        let tree = Tree::scan(place, profile, options, false)?;
+        let tree = from.tree(welcome, options)?;
         source::run(tree, &wire, options)
     })();
     let closed = super::close(wire, &result);
@@ -104,6 +155,7 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
         };
         let place = resolve::destination(to, &shape, options.dry_run)?;
         place.lock()?;
+        destination::announce(&place, &wire);
         let tree = Tree::scan(place, profile, options, true)?;
         destination::run(tree, &wire, options, false)
     })();

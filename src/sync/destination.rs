@@ -38,6 +38,15 @@ pub(super) struct Received {
     pub(super) code: u8,
 }
 
+/// Tells the sender, before the scan of `place`, whether there is anything to compare with: it may then read its files
+/// meanwhile.
+pub(super) fn announce(place: &super::Place, wire: &Wire) {
+    // That it cannot be listed is for the scan to tell.
+    let entries = u64::from(!place.root.is_empty().unwrap_or(true));
+    let tree = TreeMessage { entries, more: true, ..TreeMessage::default() };
+    wire.outbox.message(&Message::Tree(tree));
+}
+
 /// Makes `tree` what the sender at the other end of `wire` has. `tell_items`: the other end wants them.
 pub(super) fn run(
     mut tree: Tree,

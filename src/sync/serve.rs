@@ -113,6 +113,7 @@ fn session(
         if !hello.dry_run {
             place.lock()?;
         }
+        destination::announce(&place, wire);
         let tree = Tree::scan(place, profile, &asked, true)?;
         Ok(destination::run(tree, wire, &asked, hello.itemize)?.report)
     } else {

@@ -206,6 +206,7 @@ fn converse(
             wire.outbox.send_list(&mut builder);
         }
         if machine.outcome().is_some() {
+            wire.outbox.heard();
             return Ok((learned, items, problems));
         }
         select_biased! {

@@ -131,6 +131,12 @@ impl Tree {
         Ok(Tree { place, scan, indexed: index.is_some(), fresh, options: scanning, cache })
     }
 
+    /// Counts other attributes than it was scanned for.
+    pub(super) fn set_profile(&mut self, profile: Profile) {
+        self.options.profile = profile;
+        set_profile(&mut self.scan, profile);
+    }
+
     /// Scans once more, after changes: no root is known then.
     pub(super) fn rescan(&self, options: &Options) -> Result<Scan, SyncError> {
         Ok(scan(&self.place.root, None, &self.options, &*options.monitor)?)
@@ -169,10 +175,14 @@ impl Tree {
     pub(super) fn remembered(&self, root: &crate::hash::Hash) -> Option<Scan> {
         let (cache, _) = self.cache.as_ref()?;
         let mut scan = cache.by_root(root)?.restore(&self.options.params).ok()?;
-        if scan.snapshot.profile() != self.options.profile {
-            scan.snapshot.set_profile(self.options.profile);
-            scan.snapshot.refresh();
-        }
+        set_profile(&mut scan, self.options.profile);
         (scan.snapshot.root() == Some(*root)).then_some(scan)
+    }
+}
+
+fn set_profile(scan: &mut Scan, profile: Profile) {
+    if scan.snapshot.profile() != profile {
+        scan.snapshot.set_profile(profile);
+        scan.snapshot.refresh();
     }
 }

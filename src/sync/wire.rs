@@ -1,14 +1,14 @@
 //! Messages ↔ a link: one thread a direction, frames in a short queue between.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::gauge::{Gauge, Load, WINDOW, idle_time};
+use super::gauge::{Gauge, Load, WINDOW, idle_time, worked};
 use super::{Options, SyncError};
 use crate::net::{Link, LinkStats, NetError, RecvHalf, SendHalf};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameError, FrameReader, Payload, preamble};
@@ -56,14 +56,21 @@ struct State {
     level: AtomicI32,
     /// Frames that did not shrink, in a row.
     stubborn: AtomicUsize,
-    /// Nanoseconds spent compressing file bytes.
+    /// Nanoseconds that processors compressed file bytes.
     packing: AtomicU64,
+    /// The other end has said its last word: it has all that was sent.
+    heard: AtomicBool,
 }
 
 impl Outbox {
     /// Whether both ends are in one process.
     pub(super) fn is_local(&self) -> bool {
         self.state.local
+    }
+
+    /// The other end has said its last word, so what was sent need not be acknowledged.
+    pub(super) fn heard(&self) {
+        self.state.heard.store(true, Ordering::Relaxed);
     }
 
     /// Whether the next frame of file bytes would be compressed.
@@ -94,15 +101,15 @@ impl Outbox {
     /// Sends the messages collected in `builder`, if any: file bytes. Blocks while the link is busy.
     ///
     /// `false` if the link has failed; its error comes through the reading side or [`Writer::finish`].
-    #[expect(clippy::disallowed_methods, reason = "how long it took decides the level")]
     pub(super) fn send(&self, builder: &mut FrameBuilder) -> bool {
         if builder.is_empty() {
             return true;
         }
-        let (compression, plain, began) = (self.compression(), builder.len(), Instant::now());
+        let (compression, plain, began) = (self.compression(), builder.len(), worked());
         let frame = builder.take(compression);
         if compression.is_some() {
-            self.state.packing.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            let packing = worked().saturating_sub(began);
+            self.state.packing.fetch_add(packing.as_nanos() as u64, Ordering::Relaxed);
             if frame.len() < plain {
                 self.state.stubborn.store(0, Ordering::Relaxed);
             }
@@ -217,6 +224,7 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
         level: AtomicI32::new(Gauge::default().told()),
         stubborn: AtomicUsize::new(0),
         packing: AtomicU64::new(0),
+        heard: AtomicBool::new(false),
     });
     let shared = state.clone();
     let writer = std::thread::spawn(move || write(send, &waiting, &shared, usage.bandwidth_max));
@@ -240,6 +248,9 @@ fn write(
             Ok(frame) => frame,
             // A frame of no messages: this end is busy, not gone.
             Err(RecvTimeoutError::Timeout) => FrameBuilder::default().take(None),
+            Err(RecvTimeoutError::Disconnected) if state.heard.load(Ordering::Relaxed) => {
+                return send.finish_heard();
+            }
             Err(RecvTimeoutError::Disconnected) => return send.finish(),
         };
         watch.starved += asked.elapsed();

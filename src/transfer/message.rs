@@ -85,7 +85,7 @@ pub struct Welcome {
 }
 
 /// What an end knows of its own tree, sent as soon as directories were read, and again once hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
     /// The snapshot's root, if every file's root is known.
     pub root: Option<Hash>,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::connect::{Wish, connect};
 use super::super::error::{self, Usage};
 use super::super::location::{Location, Server};
+use super::super::progress::Progress;
 use super::super::{Done, home, json, say};
 use super::{shown, size};
 use crate::bench::data::text;
@@ -165,7 +166,7 @@ fn pulls(
     let home = home()?;
     let options = Options { compress: Compress::Never, ..Options::default() };
     let pull = || -> anyhow::Result<Probed> {
-        let link = connect(server, &home, &Wish { accept_new, timeout: None })?;
+        let link = connect(server, &home, &Wish { accept_new, timeout: None }, &Progress::new(false))?;
         Ok(probe(link, remote, bounds, &options)?)
     };
     let (first, second) = (pull()?, pull()?);

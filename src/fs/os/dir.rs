@@ -104,6 +104,21 @@ impl Dir for OsDir {
         })
     }
 
+    fn is_empty(&self) -> io::Result<bool> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *listed, true) {
+            rustix::fs::seek(&self.fd, SeekFrom::Start(0))?;
+        }
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut entries = RawDir::new(&self.fd, &mut buffer);
+        while let Some(entry) = entries.next() {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn stat(&self, name: &Name) -> io::Result<Stat> {
         stat_at(self.fd.as_fd(), name.as_bytes(), AtFlags::empty())
     }

@@ -187,6 +187,15 @@ impl SendHalf for QuicSend {
         self.shared.sent_all.store(acknowledged.is_ok(), Relaxed);
         acknowledged
     }
+
+    fn finish_heard(&mut self) -> Result<(), NetError> {
+        if self.cut {
+            return Err(NetError::closed("a frame was cut short"));
+        }
+        let _ = self.stream.finish(); // Fails only if this was said before.
+        self.shared.sent_all.store(true, Relaxed);
+        Ok(())
+    }
 }
 
 impl Drop for QuicSend {
