@@ -9,9 +9,10 @@
 //! The connecting end sends its first bytes together with the end of its handshake, which saves a round trip. It
 //! therefore learns only afterwards, from `recv` or `send`, whether the server accepts its key.
 //!
-//! Congestion control is Cubic. The async runtime that quinn needs is hidden here, with a few threads of its own;
+//! Congestion control is Cubic, told only of losses that a full queue may have caused. The async runtime that quinn needs is hidden here, with a few threads of its own;
 //! everything in this module blocks, and must not be called from an async task.
 
+mod congestion;
 mod gate;
 mod link;
 mod server;
@@ -30,6 +31,7 @@ use tokio::runtime::Runtime;
 
 pub use server::{Accepted, Server};
 
+use self::congestion::TolerantConfig;
 use super::tls::{self, HostPolicy};
 use super::{Identity, Link, NetError};
 
@@ -220,7 +222,7 @@ fn transport(limits: &Limits, near: bool, streams: u8) -> TransportConfig {
     cubic.initial_window(INITIAL_WINDOW_BYTES);
     let mut config = TransportConfig::default();
     config
-        .congestion_controller_factory(Arc::new(cubic))
+        .congestion_controller_factory(Arc::new(TolerantConfig(Arc::new(cubic))))
         .max_concurrent_bidi_streams(streams.into())
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
