@@ -5,6 +5,7 @@
 mod bed;
 mod campaign;
 mod costs;
+mod frames;
 mod golden;
 mod hostile;
 
