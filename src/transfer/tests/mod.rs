@@ -8,6 +8,7 @@ mod costs;
 mod frames;
 mod golden;
 mod hostile;
+mod refine;
 
 use crate::bench::pair;
 
