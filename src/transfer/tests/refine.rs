@@ -9,6 +9,7 @@ use crate::chunk::Params;
 use crate::fs::Time;
 use crate::fs::mem::MemFs;
 use crate::hash::{Domain, Hash};
+use crate::transfer::delta::{Span, Turn};
 use crate::transfer::message::{Gone, Report};
 use crate::transfer::receiver::{Action, Options};
 use crate::transfer::sender::Job;
@@ -243,14 +244,30 @@ fn pieces_taken_for_one_another_are_found_out_and_come_whole() {
 }
 
 #[test]
-fn a_clash_among_many_pieces_spoils_only_its_chunk() {
-    // The same two as pieces of level 0 of a larger file: each stands behind a cut, and is cut behind.
-    let (old, new) = clash();
+fn a_clash_in_a_longer_file_spoils_only_its_chunk() {
+    let pieces = |bytes: &[u8]| -> Vec<Span> {
+        let turn = Turn { level: 0, spans: vec![Span { at: 0, len: bytes.len() as u32 }], theirs: None };
+        let read = |buffer: &mut [u8], at: u64| {
+            buffer.copy_from_slice(&bytes[at as usize..at as usize + buffer.len()]);
+            Ok(())
+        };
+        turn.run(read).unwrap().pieces.iter().map(|piece| piece.span).collect()
+    };
     let rest = Rng(3).bytes(500_000);
-    let with = |piece: &[u8]| [&rest[..], piece].concat();
-    let (source, destination) = (tree_of(&[("f", &with(&new))]), tree_of(&[("f", &with(&old))]));
+    // With whatever follows up to the next cut, the last piece.
+    let last = &rest[pieces(&rest).last().unwrap().at as usize..];
+    let mut seen = std::collections::HashMap::new();
+    let clash = (0..).find_map(|seed| {
+        let piece = [last, &Rng(seed).bytes(600)].concat();
+        let digest = Hash::of(Domain::Piece, &piece).prefix() & 0xff_ffff;
+        if pieces(&piece).len() > 1 { None } else { seen.insert(digest, seed).map(|other| (other, seed)) }
+    });
+    let with = |seed| [&rest[..], &Rng(seed).bytes(600)].concat();
+    let (old, new) = clash.map(|(old, new)| (with(old), with(new))).unwrap();
+    let (source, destination) = (tree_of(&[("f", &new)]), tree_of(&[("f", &old)]));
     let session = synced(&Setup { params: Params::default(), ..Setup::new(&source, &destination) });
-    assert!(session.report.bytes_literal < 300_000, "{session:?}");
+    assert_eq!((session.refines, session.patches, session.chunks_sent), (1, 1, 1), "{session:?}");
+    assert!(session.report.bytes_literal <= 256 << 10, "{session:?}");
 }
 
 #[test]
