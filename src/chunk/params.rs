@@ -162,6 +162,13 @@ impl Params {
         Params::new(Algorithm::Min, Sizes { min: avg / 2, avg, max: avg.saturating_add(avg / 2) })
     }
 
+    /// The default average by [`Algorithm::Min`]: several times faster to cut, and each edit costs half a chunk more.
+    #[must_use]
+    pub fn quick() -> Params {
+        let sizes = Sizes { min: 32 << 10, avg: 64 << 10, max: 96 << 10 };
+        Params { algorithm: Algorithm::Min, sizes, key: None }
+    }
+
     /// The same parameters under a secret key, which moves every content-defined cut.
     ///
     /// Without the key nobody can tell a known file from the lengths of its chunks by cutting it himself.

@@ -7,6 +7,7 @@ use std::path::Path;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
+use super::chunker::Chunking;
 use super::tree::{code_of, scan};
 use super::{Done, itemize, json};
 use crate::diff::{Change, Cost, Counts, What, cost, diff};
@@ -28,14 +29,17 @@ pub(super) struct Args {
     #[arg(value_name = "B")]
     target: OsString,
 
+    #[command(flatten)]
+    chunking: Chunking,
+
     /// An object a line, the last one a summary.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: Args) -> Done {
-    let base = scan(Place::open(Path::new(&args.base))?, args.json)?;
-    let target = scan(Place::open(Path::new(&args.target))?, args.json)?;
+    let base = scan(Place::open(Path::new(&args.base))?, args.chunking, args.json)?;
+    let target = scan(Place::open(Path::new(&args.target))?, args.chunking, args.json)?;
     let (old, new) = (&base.scan.snapshot, &target.scan.snapshot);
     let changes = diff(old, new);
     let cost = cost((old, |id| base.scan.chunks(id)), (new, |id| target.scan.chunks(id)));

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod bench;
+mod chunker;
 mod completions;
 mod connect;
 mod diff;

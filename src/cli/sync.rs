@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::chunker::Chunking;
 use super::connect::{Wish, connect};
 use super::error::{self, Usage};
 use super::interrupt::Interrupt;
@@ -64,6 +65,9 @@ pub(super) struct Args {
     /// Read every file again and trust no index.
     #[arg(short, long)]
     checksum: bool,
+
+    #[command(flatten)]
+    chunking: Chunking,
 
     /// Neither use nor keep an index.
     #[arg(long)]
@@ -161,6 +165,7 @@ fn options(args: Args, voice: Voice, home: &Home, progress: Arc<Progress>) -> an
         delete: args.delete,
         dry_run: args.dry_run,
         checksum: args.checksum,
+        params: args.chunking.params(),
         exclude: Filter::new(&patterns)?,
         itemize: voice.itemize || voice.verbose,
         compress: match args.compress {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::chunker::Chunking;
 use super::progress::Progress;
 use super::{Done, cache, error, home, json, report, say};
-use crate::chunk::{ChunkRef, Chunker, Params};
+use crate::chunk::{ChunkRef, Chunker};
 use crate::path::RelPath;
 use crate::scan::{FileHasher, hash_file};
 use crate::snapshot::{Profile, Snapshot};
@@ -24,6 +25,9 @@ use crate::tree::FileTree;
 pub(super) struct Args {
     /// A directory or a file.
     path: OsString,
+
+    #[command(flatten)]
+    chunking: Chunking,
 
     /// One object a line.
     #[arg(long)]
@@ -43,9 +47,14 @@ pub(super) fn run(args: Args) -> Done {
 }
 
 /// Scans a directory as a sync does, reads what no index knows, and says what could not be read.
-pub(super) fn scan(place: Place, quiet: bool) -> anyhow::Result<Tree> {
+pub(super) fn scan(place: Place, chunking: Chunking, quiet: bool) -> anyhow::Result<Tree> {
     let progress = Arc::new(Progress::new(!quiet));
-    let options = Options { cache: Some(cache(&home()?)), monitor: progress.clone(), ..Options::default() };
+    let options = Options {
+        params: chunking.params(),
+        cache: Some(cache(&home()?)),
+        monitor: progress.clone(),
+        ..Options::default()
+    };
     let profile = Profile::new(rustix::process::geteuid().is_root(), true);
     let mut tree = Tree::scan(place, profile, &options, false)?;
     tree.hash(&options);
@@ -62,7 +71,7 @@ pub(super) fn code_of(trees: &[&Tree]) -> u8 {
 }
 
 fn directory(place: Place, args: &Args) -> Done {
-    let tree = scan(place, args.json)?;
+    let tree = scan(place, args.chunking, args.json)?;
     let snapshot = &tree.scan.snapshot;
     let (totals, shape) = (snapshot.totals(), Outline::of(snapshot));
     let root = snapshot.root().map(|root| root.to_string());
@@ -119,7 +128,7 @@ fn file(place: Place, args: &Args) -> Done {
     };
     let open = place.root.open_file(&name).map_err(told)?;
     let size = open.stat().map_err(told)?.size;
-    let mut hasher = FileHasher::new(Chunker::new(&Params::default()));
+    let mut hasher = FileHasher::new(Chunker::new(&args.chunking.params()));
     let (root, chunks, len) = hash_file(&*open, size, &mut hasher).map_err(told)?;
     let levels = FileTree::from_chunks(chunks.to_vec())?.levels();
     if args.chunks {

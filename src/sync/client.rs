@@ -5,7 +5,6 @@ use std::path::Path;
 use super::resolve::{self, Shape};
 use super::wire::{self, Use, Wire};
 use super::{Options, Summary, SyncError, Tree, destination, source};
-use crate::chunk;
 use crate::codec::Bounded;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::net::Link;
@@ -143,7 +142,7 @@ pub(super) fn hello(
         make,
         only,
         profile: wish(direction).bits(),
-        params: Bounded::new(chunk::Params::default().to_bytes().to_vec()).unwrap_or_default(),
+        params: Bounded::new(options.params.to_bytes().to_vec()).unwrap_or_default(),
         exclude: Bounded::new(exclude).unwrap_or_default(),
         delete: options.delete,
         dry_run: options.dry_run,

@@ -17,6 +17,7 @@
 pub mod client;
 mod destination;
 mod error;
+mod gauge;
 mod leftovers;
 pub mod local;
 pub mod probe;
@@ -35,6 +36,7 @@ pub use local::sync_dirs;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 
+use crate::chunk::Params;
 use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::monitor::Monitor;
@@ -53,6 +55,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Trust no index: read every file.
     pub checksum: bool,
+    /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
+    pub params: Params,
     /// Names to leave alone on both ends.
     pub exclude: Filter,
     /// Collect every change as an [`Item`].
@@ -76,6 +80,7 @@ impl Default for Options {
             delete: false,
             dry_run: false,
             checksum: false,
+            params: Params::quick(),
             exclude: Filter::default(),
             itemize: false,
             compress: Compress::Adaptive,

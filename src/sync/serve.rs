@@ -6,7 +6,7 @@ use super::client::agent;
 use super::resolve::below;
 use super::wire::{self, Use};
 use super::{Options, Place, SyncError, Tree, destination, source};
-use crate::chunk;
+use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
 use crate::path::{Escaped, Name, RelPath};
@@ -87,10 +87,10 @@ fn session(
     if push && !module.writable && !hello.dry_run {
         return Err(refused(format!("module {name} is read-only for this key"), 40));
     }
-    let params = chunk::Params::default();
-    if hello.params[..] != params.to_bytes()[..] {
-        return Err(refused("other chunking parameters".to_owned(), 12));
-    }
+    let params = accepted(&hello.params).ok_or_else(|| {
+        let text = "the chunking parameters are none that are known here; --chunker chooses others";
+        refused(text.to_owned(), 12)
+    })?;
     let wished = Profile::from_bits(hello.profile).ok_or_else(|| violation("an unknown profile"))?;
     let may_own = module.owner && (!push || rustix::process::geteuid().is_root());
     let profile = wished.meet(Profile::new(may_own, false));
@@ -101,6 +101,7 @@ fn session(
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
+        params,
         exclude,
         itemize: false,
         ..options.clone()
@@ -120,6 +121,12 @@ fn session(
         tree.keep(&asked);
         Ok(sent.outcome.report)
     }
+}
+
+/// Parameters a client may choose: those of the command line. Others could make a server cut small or hold much.
+fn accepted(bytes: &[u8]) -> Option<Params> {
+    let params = Params::from_bytes(bytes, None).ok()?;
+    [Params::default(), Params::quick()].contains(&params).then_some(params)
 }
 
 /// Opens the tree the client asked for, confined to the module; and, for a single file, its name.

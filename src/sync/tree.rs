@@ -108,6 +108,7 @@ impl Tree {
     ) -> Result<Tree, SyncError> {
         let mut scanning = scan::Options::new(Arc::new(now));
         scanning.profile = profile;
+        scanning.params = options.params.clone();
         scanning.filter = options.exclude.clone();
         scanning.keep_special = destination;
         scanning.threads = options.threads;

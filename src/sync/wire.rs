@@ -1,16 +1,15 @@
 //! Messages ↔ a link: one thread a direction, frames in a short queue between.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
+use super::gauge::{Gauge, Load, WINDOW, idle_time};
 use super::{Options, SyncError};
-use crate::fs::state;
 use crate::net::{Link, LinkStats, NetError, RecvHalf, SendHalf};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameError, FrameReader, Payload, preamble};
 use crate::transfer::message::Message;
@@ -25,15 +24,8 @@ pub(super) const PATCH_FRAME_BYTES: usize = 512 << 10;
 pub(super) const REFINE_BYTES: usize = 16 << 10;
 /// The least level that recipes are compressed with: they are short, and made of what is new.
 const PATCH_LEVEL: i32 = 9;
-/// The levels that adaptive compression uses, by how much the link is slower than the processors.
-const LEVELS: [i32; 3] = [3, 6, 9];
-const LEVEL: i32 = LEVELS[0];
-/// Above so many bytes a second, the link outruns the compressor (zstd at level 3 makes about 200 MB/s a core).
-const FAST_LINK: u64 = 150_000_000;
-/// The part of one processor that must be idle for the link, not the processor, to be what is waited for.
-const IDLE_MIN: f64 = 0.3;
-/// The part of one processor that must be idle for the next level to be tried.
-const SPARE_MIN: f64 = 0.8;
+/// The level of lists, which are few and always shrink.
+const LEVEL: i32 = 3;
 /// After so long without anything to send, an empty frame is sent: links give up on silence.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -64,6 +56,8 @@ struct State {
     level: AtomicI32,
     /// Frames that did not shrink, in a row.
     stubborn: AtomicUsize,
+    /// Nanoseconds spent compressing file bytes.
+    packing: AtomicU64,
 }
 
 impl Outbox {
@@ -100,14 +94,18 @@ impl Outbox {
     /// Sends the messages collected in `builder`, if any: file bytes. Blocks while the link is busy.
     ///
     /// `false` if the link has failed; its error comes through the reading side or [`Writer::finish`].
+    #[expect(clippy::disallowed_methods, reason = "how long it took decides the level")]
     pub(super) fn send(&self, builder: &mut FrameBuilder) -> bool {
         if builder.is_empty() {
             return true;
         }
-        let (compression, plain) = (self.compression(), builder.len());
+        let (compression, plain, began) = (self.compression(), builder.len(), Instant::now());
         let frame = builder.take(compression);
-        if compression.is_some() && frame.len() < plain {
-            self.state.stubborn.store(0, Ordering::Relaxed);
+        if compression.is_some() {
+            self.state.packing.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            if frame.len() < plain {
+                self.state.stubborn.store(0, Ordering::Relaxed);
+            }
         }
         self.frames.send(frame).is_ok()
     }
@@ -216,8 +214,9 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
     let state = Arc::new(State {
         compress: usage.compress,
         local: usage.local,
-        level: AtomicI32::new(0),
+        level: AtomicI32::new(Gauge::default().told()),
         stubborn: AtomicUsize::new(0),
+        packing: AtomicU64::new(0),
     });
     let shared = state.clone();
     let writer = std::thread::spawn(move || write(send, &waiting, &shared, usage.bandwidth_max));
@@ -233,15 +232,17 @@ fn write(
     state: &State,
     bandwidth_max: Option<u64>,
 ) -> Result<(), NetError> {
-    let mut gauge = Gauge::new();
+    let mut watch = Watch::new();
     let mut due = Instant::now();
     loop {
+        let asked = Instant::now();
         let frame = match waiting.recv_timeout(SILENCE) {
             Ok(frame) => frame,
             // A frame of no messages: this end is busy, not gone.
             Err(RecvTimeoutError::Timeout) => FrameBuilder::default().take(None),
             Err(RecvTimeoutError::Disconnected) => return send.finish(),
         };
+        watch.starved += asked.elapsed();
         let len = frame.len() as u64;
         if let Some(rate) = bandwidth_max {
             let now = Instant::now();
@@ -252,84 +253,47 @@ fn write(
             due = due.max(now) + took;
         }
         send.send(frame)?;
-        if let Some(level) = gauge.sent(len, !waiting.is_empty()) {
-            state.level.store(level, Ordering::Relaxed);
-        }
+        watch.sent(len, state);
     }
 }
 
-/// Tells how to compress: not at all, unless frames wait for the link, it takes few bytes, and processors have
-/// nothing to do (a link that is slow because the processors are busy would only get slower); and the harder, the
-/// more they still have to spare.
-struct Gauge {
+/// Looks at a link and the processors, a window at a time, and sets the level.
+struct Watch {
+    gauge: Gauge,
     began: Instant,
     bytes: u64,
+    starved: Duration,
     idle: Option<Duration>,
-    /// What it told last.
-    level: i32,
-    /// Windows in a row in which a processor had nothing to do.
-    spare: u32,
+    packing: u64,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a clock is what it is about")]
-impl Gauge {
-    /// How long it looks before it tells.
-    const WINDOW: Duration = Duration::from_millis(40);
-    /// After so many windows with a processor to spare it tells the next level.
-    const SPARE_WINDOWS: u32 = 8;
-
-    fn new() -> Gauge {
-        Gauge { began: Instant::now(), bytes: 0, idle: idle_time(), level: 0, spare: 0 }
+impl Watch {
+    fn new() -> Watch {
+        let (gauge, began, idle) = (Gauge::default(), Instant::now(), idle_time());
+        Watch { gauge, began, bytes: 0, starved: Duration::ZERO, idle, packing: 0 }
     }
 
-    /// So many bytes were sent, and others wait or not; at the end of a window, the level to compress with.
-    fn sent(&mut self, bytes: u64, others_wait: bool) -> Option<i32> {
-        if !others_wait {
-            (self.bytes, self.idle) = (0, None);
-            return None;
-        }
-        if self.bytes == 0 {
-            (self.began, self.idle) = (Instant::now(), idle_time());
-        }
+    fn sent(&mut self, bytes: u64, state: &State) {
         self.bytes += bytes;
         let elapsed = self.began.elapsed();
-        if elapsed < Gauge::WINDOW {
-            return None;
+        if elapsed < WINDOW || state.compress != Compress::Adaptive || state.local {
+            return;
         }
-        let speed = self.bytes as f64 / elapsed.as_secs_f64();
-        let idle = idle_time().zip(self.idle).map(|(now, then)| now.saturating_sub(then));
-        let idle = idle.map_or(0.0, |idle| idle.as_secs_f64() / elapsed.as_secs_f64());
-        self.bytes = 0;
-        self.level = self.next_level(speed, idle);
-        Some(self.level)
+        let (idle, packing) = (idle_time(), state.packing.load(Ordering::Relaxed));
+        let rested = idle.zip(self.idle).map_or(Duration::ZERO, |(now, then)| now.saturating_sub(then));
+        let a_second = |time: Duration| time.as_secs_f64() / elapsed.as_secs_f64();
+        let load = Load {
+            bytes: self.bytes as f64 / elapsed.as_secs_f64(),
+            starved: a_second(self.starved),
+            idle: a_second(rested),
+            packing: a_second(Duration::from_nanos(packing - self.packing)),
+        };
+        self.gauge.look(load);
+        state.level.store(self.gauge.told(), Ordering::Relaxed);
+        (self.began, self.bytes, self.starved) = (Instant::now(), 0, Duration::ZERO);
+        (self.idle, self.packing) = (idle, packing);
     }
-
-    fn next_level(&mut self, speed: f64, idle: f64) -> i32 {
-        self.spare = if idle > SPARE_MIN { self.spare + 1 } else { 0 };
-        if speed >= FAST_LINK as f64 {
-            return 0;
-        }
-        let below = LEVELS.iter().rev().find(|level| **level < self.level).copied().unwrap_or(0);
-        let above = LEVELS.iter().find(|level| **level > self.level).copied().unwrap_or(self.level);
-        match self.level {
-            0 if idle > IDLE_MIN => LEVEL,
-            0 => 0,
-            _ if idle <= IDLE_MIN => below,
-            _ if self.spare >= Gauge::SPARE_WINDOWS => {
-                self.spare = 0;
-                above
-            }
-            level => level,
-        }
-    }
-}
-
-/// How long all processors together have been idle since the machine started (`/proc/stat`, in ticks of 10 ms).
-fn idle_time() -> Option<Duration> {
-    let stat = state::read(Path::new("/proc/stat"), 1 << 20).ok()?;
-    let first = stat.split(|byte| *byte == b'\n').next()?;
-    let ticks: u64 = std::str::from_utf8(first).ok()?.split_ascii_whitespace().nth(4)?.parse().ok()?;
-    Some(Duration::from_millis(ticks * 10))
 }
 
 fn read(mut recv: Box<dyn RecvHalf>, mut frames: FrameReader, arrived: &Sender<Result<Payload, SyncError>>) {

@@ -32,7 +32,7 @@ use crate::tree::FileTree;
 /// Longer chunk lists are told by the nodes over them.
 const CHUNKS_DIRECT: usize = 256;
 /// A job that streams small files ends at so many bytes, or files.
-const BATCH_BYTES: u64 = 960 << 10;
+const BATCH_BYTES: u64 = 4 << 20;
 const BATCH_FILES: usize = 256;
 /// Bytes held for files described ahead; more descriptions wait.
 pub const HOLD_BYTES: u64 = 32 << 20;

@@ -86,9 +86,13 @@ fn chunk_tells_the_lengths_of_a_file() {
         (&fixed["chunks"], &fixed["p50"], &fixed["min"]),
         (&16.into(), &65_536.into(), &16_960.into())
     );
-    let tree = bench.ok(&["tree", "f", "--json"]).json();
-    let gear = lines.iter().find(|line| line["chunker"] == "gear").unwrap();
-    assert_eq!(gear["chunks"], tree[0]["chunks"]);
+    let roots = ["gear", "min"].map(|name| {
+        let tree = bench.ok(&["tree", "f", "--json", "--chunker", name]).json();
+        let measured = lines.iter().find(|line| line["chunker"] == name).unwrap();
+        assert_eq!(measured["chunks"], tree[0]["chunks"], "{name}");
+        tree[0]["root"].to_string()
+    });
+    assert_ne!(roots[0], roots[1]);
     let summary = lines.last().unwrap();
     assert_eq!((&summary["event"], &summary["bytes"]), (&"summary".into(), &1_000_000.into()));
     assert!(bench.ok(&["bench", "chunk", "f"]).out.contains("fixed 64 KiB"));

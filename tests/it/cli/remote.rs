@@ -48,6 +48,21 @@ fn push_and_pull_end_with_one_root_at_both_ends_and_then_send_nothing() {
 }
 
 #[test]
+fn each_chunker_has_its_own_roots_and_both_ends_follow_the_client() {
+    let bench = bench();
+    std::fs::create_dir(bench.path("store")).unwrap();
+    let daemon = bench.serve(&["m=store:rw"]);
+    let url = daemon.url("m/in/");
+    let sync = |chunker| bench.summary(&["sync", "--accept-new", "--chunker", chunker, "src/", &url]);
+    let min = sync("min");
+    let gear = sync("gear");
+    assert_eq!((&gear["bytes_literal"], &gear["code"]), (&0.into(), &0.into()), "{gear}");
+    assert_ne!(min["root"], gear["root"]);
+    assert_eq!((&sync("min")["root"], &sync("gear")["root"]), (&min["root"], &gear["root"]));
+    bench.fails(1, &["sync", "--chunker", "rabin", "src/", &url]);
+}
+
+#[test]
 fn a_file_can_be_pushed_and_pulled_alone() {
     let bench = bench();
     std::fs::create_dir(bench.path("store")).unwrap();
