@@ -4,5 +4,6 @@ mod filter;
 mod hash;
 mod index;
 mod measure;
+mod names;
 mod prove;
 mod walk;

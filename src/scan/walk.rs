@@ -201,6 +201,7 @@ impl Walk<'_> {
                 continue;
             }
             if hint.is_some_and(|kind| names_below.is_excluded(&name, kind)) {
+                is_complete = false;
                 continue;
             }
             let clock = (self.options.now)();

@@ -1,5 +1,8 @@
 //! Messages ↔ a link: one thread a direction, frames in a short queue between.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;

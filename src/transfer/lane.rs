@@ -90,7 +90,8 @@ impl Unpackers {
                 unused.insert(stream)
             }
         };
-        let mut plain = vec![0; len];
+        // One more, for a stream that holds more than was said.
+        let mut plain = vec![0; len + 1];
         let mut out = OutBuffer::around(&mut plain[..]);
         let mut input = InBuffer::around(packed);
         while input.pos() < packed.len() {
@@ -100,7 +101,11 @@ impl Unpackers {
                 return Err(malformed);
             }
         }
-        if out.pos() == len { Ok(plain) } else { Err(malformed) }
+        if out.pos() != len {
+            return Err(malformed);
+        }
+        plain.truncate(len);
+        Ok(plain)
     }
 }
 

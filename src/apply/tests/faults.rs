@@ -9,6 +9,7 @@ use crate::fs::fault::{Faults, Op, Plan};
 use crate::fs::mem::MemFs;
 use crate::fs::os;
 use crate::monitor::Phase;
+use crate::path::RelPath;
 use crate::scan::Cache;
 use crate::sync::{Options, Place, Summary, SyncError};
 
@@ -128,6 +129,51 @@ fn path_that_cannot_be_made_is_named_and_others_are_made() {
             }
             assert_eq!(now.get(failed), to.get(failed), "{errno} {nth}: {failed}");
         }
+    }
+}
+
+/// So many files and links that stay, and all metadata of which changes.
+fn many(meta: u32) -> Tree {
+    let mut all = tree(&[]);
+    for n in 0..7000 {
+        let mut spec = if n % 100 == 0 { symlink("target") } else { file(b"stays") };
+        spec.mode = if spec.mode == 0 { 0 } else { meta };
+        spec.mtime = at(i64::from(meta) * 10 + n % 7);
+        let dir_path = path(&format!("d{}", n % 5));
+        all.entry(dir_path.clone()).or_insert_with(dir);
+        all.insert(dir_path.join(&crate::path::Name::try_from(&format!("f{n:04}")[..]).unwrap()), spec);
+    }
+    all
+}
+
+#[test]
+fn metadata_of_many_files_is_set_and_what_fails_is_named() {
+    let (from, to) = (many(0o600), many(0o644));
+    let failing = ["d0/f0005", "d3/f3498", "d4/f6999"];
+    let mut plan = Plan::new();
+    for at in failing {
+        plan = plan.fail_from(Op::SetAttrs, 1, Errno::PERM).on(at);
+    }
+    let target = mem(&to);
+    let done = fails_in_part(&mem(&from), &target, Plan::new(), plan, &options(true));
+    assert_eq!(done.report.metadata_only, 7000, "{:?}", done.report);
+    assert_eq!((done.code, done.root), (23, None));
+    let mut named: Vec<RelPath> = done.problems.iter().map(|problem| problem.path.clone()).collect();
+    named.sort();
+    assert_eq!(named, failing.map(path), "{:?}", done.problems);
+    let now = capture(&target.root());
+    for (at, spec) in &from {
+        let expected = if named.contains(at) { &to[at] } else { spec };
+        assert_eq!(now.get(at), Some(expected), "{at}");
+    }
+    assert_eq!(sync(&mem(&from).root(), &target.root(), &options(true)).unwrap().code, 0);
+    assert!(capture(&target.root()) == from);
+    // What no file can be without ends the run, on whatever thread it happens.
+    for at in failing {
+        let plan = Plan::new().fail_from(Op::SetAttrs, 1, Errno::ROFS).on(at);
+        let target = mem(&to);
+        let (result, _) = counted(&mem(&from), &target, plan, &options(true));
+        assert_eq!(result.expect_err("the run fails").code(), 11, "{at}");
     }
 }
 

@@ -28,7 +28,7 @@ use crate::transfer::ProtocolError;
 use crate::transfer::delta::{Turned, recipe};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameReader, preamble};
 use crate::transfer::locals::Locals;
-use crate::transfer::message::{Gone, Message, MetaCoder, Report, Step, Tree};
+use crate::transfer::message::{ChunkStep, Gone, Message, MetaCoder, Report, Step, Tree};
 use crate::transfer::receiver::{self, Action, Finale, Options, Place, Receiver};
 use crate::transfer::sender::{self, Job, Patch, Sender};
 use crate::tree::FileTree;
@@ -76,6 +76,8 @@ pub struct Setup<'a> {
     pub cut: Option<u64>,
     /// What the sender remembers of the destination.
     pub remembered: Option<&'a Snapshot>,
+    /// Whether the receiver knows the chunks of its files, and not only their roots.
+    pub own_lists: bool,
     /// Called before each job, with its number: the source may change.
     pub before_job: Option<&'a BeforeJob<'a>>,
     /// Called before each action: the destination may change.
@@ -102,6 +104,7 @@ impl<'a> Setup<'a> {
             known: 100,
             cut: None,
             remembered: None,
+            own_lists: true,
             before_job: None,
             before_action: None,
             after_scan: None,
@@ -169,6 +172,10 @@ pub struct Session {
     pub patches: u64,
     /// Parts of directories told as changes.
     pub changes: u64,
+    /// Parts of chunk lists told as steps.
+    pub chunk_steps: u64,
+    /// Refinements that the sender still waited for at the end.
+    pub turns_left: usize,
     /// Files whose chunk lists were asked for.
     pub described: u64,
     /// File bytes that were staged, those of files given up left out.
@@ -289,6 +296,7 @@ impl<'a> Pair<'a> {
             self.drain()?;
             if self.sender.outcome().is_some() {
                 self.session.round_trips = self.now.div_ceil(2 * LATENCY);
+                self.session.turns_left = self.sender.turns_awaited();
                 return Ok(());
             }
             if !self.finished && self.receiver.as_ref().is_some_and(Receiver::is_complete) {
@@ -435,9 +443,9 @@ impl<'a> Pair<'a> {
     fn give_receiver(&mut self, message: Message<'_>, bytes: &Bytes) -> Result<(), ProtocolError> {
         match &message {
             Message::Tree(tree) => {
-                let lists = self.own.clone();
-                let locals =
-                    Locals::new(Box::new(move |id| lists.chunks(id)), std::mem::take(&mut self.leftovers));
+                let (lists, known) = (self.own.clone(), self.setup.own_lists);
+                let lists = move |id| if known { lists.chunks(id) } else { None };
+                let locals = Locals::new(Box::new(lists), std::mem::take(&mut self.leftovers));
                 let own = Arc::new(self.own.snapshot.clone());
                 self.receiver = Some(Receiver::new(own, locals, *tree, self.setup.options)?);
                 return Ok(());
@@ -457,6 +465,11 @@ impl<'a> Pair<'a> {
                 *counted += children;
             }
             Message::Chunks { chunks, .. } => self.session.chunks_listed += chunks.len() as u64,
+            Message::ChunkSteps { steps, .. } => {
+                self.session.chunk_steps += 1;
+                let told = steps.iter().filter(|step| matches!(step, ChunkStep::Chunk(_)));
+                self.session.chunks_listed += told.count() as u64;
+            }
             Message::Data { .. } => self.session.chunks_sent += 1,
             Message::Patch { more: false, .. } => self.session.patches += 1,
             _ => {}

@@ -135,6 +135,10 @@ impl Dir for FaultDir {
         self.inner.set_attrs_self(attrs)
     }
 
+    fn names_show_in_ctime(&self) -> bool {
+        self.inner.names_show_in_ctime()
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.judge(Op::SyncDir)?;
         self.inner.sync()

@@ -106,6 +106,7 @@ pub(super) fn crash(disk: &Disk, seed: u64) -> Disk {
         now: disk.now,
         capacity: disk.capacity,
         read_only: disk.read_only,
+        names_shown: disk.names_shown,
         used,
         next_ino: disk.next_ino,
         ..Disk::new()

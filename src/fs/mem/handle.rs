@@ -165,6 +165,10 @@ impl Dir for MemDir {
         Ok(self.fs.disk().set_attrs(self.ino, attrs)?)
     }
 
+    fn names_show_in_ctime(&self) -> bool {
+        self.fs.disk().names_shown
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.fs.disk().sync(self.ino);
         Ok(())

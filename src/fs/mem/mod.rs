@@ -122,6 +122,11 @@ impl MemFs {
         self.disk().read_only = read_only;
     }
 
+    /// From now on the root says that changes of names show in the ctime of their directory, as they do, or not.
+    pub fn show_names_in_ctime(&self, shown: bool) {
+        self.disk().names_shown = shown;
+    }
+
     /// Limits the bytes of all files together; a write that would exceed it fails with `ENOSPC`, having written
     /// what fits, as a disk does. Names cost nothing.
     pub fn set_capacity(&self, bytes: u64) {

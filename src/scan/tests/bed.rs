@@ -31,6 +31,7 @@ impl Bed {
     pub(super) fn new(files: &[(&str, &[u8])]) -> Bed {
         let fs = MemFs::new();
         fs.set_time(Time { secs: 1_700_000_000, nanos: 123_456_789 });
+        fs.show_names_in_ctime(true);
         for (path, bytes) in files {
             fs.write(path, bytes).unwrap();
         }

@@ -176,7 +176,8 @@ impl Receiver {
                 let known = Bits::of(middle.iter().map(Option::is_some));
                 let unlike = nothing_known && known.count() == 0;
                 if unlike && refinement.scope.whole {
-                    // Perhaps its chunks are elsewhere.
+                    // Perhaps its chunks are elsewhere. The sender need not wait for this end's turn.
+                    self.wanted.release.push(file.0);
                     return self.unrefined(key);
                 }
                 // Bytes that have nothing in common at two levels will not at the third, nor are many old bytes

@@ -228,6 +228,12 @@ impl Sender {
         self.refinements.comparing
     }
 
+    /// Refinements that wait for the receiver's turn.
+    #[must_use]
+    pub fn turns_awaited(&self) -> usize {
+        self.refinements.open.values().filter(|state| matches!(state, State::Told(_))).count()
+    }
+
     /// Recipes to write together, so that they are compressed together.
     pub(super) fn next_patches(&mut self) -> Option<Job> {
         let waiting = self.refinements.patches.iter();

@@ -84,7 +84,7 @@ fn edit_once(fs: &MemFs, rng: &mut Rng, specials: bool) {
     let dir = dir_path.components().fold(fs.root(), |dir, name| dir.open_dir(&name).unwrap());
     let fresh = name(&format!("{}{}", ["a", "b", "long name ", "é"][rng.below(4) as usize], rng.below(12)));
     let free = dir.stat(&fresh).is_err();
-    match rng.below(14) {
+    match rng.below(20) {
         0..=2 => {
             if !free {
                 remove_tree(&*dir, &fresh).unwrap();
@@ -129,7 +129,7 @@ fn edit_once(fs: &MemFs, rng: &mut Rng, specials: bool) {
                 remove_tree(&*dir, &name).unwrap();
             }
         }
-        9 | 10 => {
+        9 | 10 | 14.. => {
             // An edit in the middle, at the front, or at the end.
             if let Some(file) = rng.pick(&files) {
                 let (dir, name) = at(fs, file);

@@ -145,6 +145,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::Pieces { file: 5, first: 300, level: 1, known: pieces(0).0, digests: pieces(1).1 },
         Message::Patch { file: 5, first: 300, more: false, ops: list(ops()), bytes: b"bytes" },
         Message::Changes { dir: 1, first: 10, more: true, steps: list(steps()), metas: list(metas()) },
+        Message::ChunkSteps { file: 5, more: false, steps: list(chunk_steps(chunk)) },
     ]
 }
 
@@ -181,15 +182,77 @@ fn steps() -> Vec<Step> {
     steps
 }
 
+fn chunk_steps(chunk: WireChunk) -> Vec<ChunkStep> {
+    vec![ChunkStep::Same(300), ChunkStep::Drop(1), ChunkStep::Chunk(chunk), ChunkStep::Same(1 << 40)]
+}
+
+/// Tells the names of an enum's variants as they are asked for, instead of a value.
+struct Asked;
+
+/// The names.
+#[derive(Debug)]
+struct Variants(&'static [&'static str]);
+
+impl std::fmt::Display for Variants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl std::error::Error for Variants {}
+
+impl serde::de::Error for Variants {
+    fn custom<T: std::fmt::Display>(_: T) -> Variants {
+        Variants(&[])
+    }
+}
+
+impl<'de> serde::Deserializer<'de> for Asked {
+    type Error = Variants;
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Variants> {
+        Err(Variants(&[]))
+    }
+
+    fn deserialize_enum<V: serde::de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Variants> {
+        Err(Variants(variants))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// The names of all variants of an enum of the wire, in the order of their numbers.
+fn variants<T: serde::Deserialize<'static>>() -> &'static [&'static str] {
+    T::deserialize(Asked).map_or_else(|Variants(names)| names, |_| &[])
+}
+
+fn golden_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden/wire/v1")
+}
+
 /// Compares with the file, which is written if it is missing and blessing was asked for.
-#[expect(clippy::disallowed_methods, reason = "fixtures are the crate's own files")]
 fn check_golden(file: &str, bytes: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden/wire/v1").join(file);
+    assert_eq!(bytes, golden(file, bytes), "{file}: the encoding changed, which needs a new version");
+}
+
+/// The bytes of the file, which is written if it is missing and blessing was asked for.
+#[expect(clippy::disallowed_methods, reason = "fixtures are the crate's own files")]
+pub(super) fn golden(file: &str, bytes: &[u8]) -> Vec<u8> {
+    let path = golden_dir().join(file);
     match std::fs::read(&path) {
-        Ok(golden) => assert_eq!(bytes, golden, "{file}: the encoding changed, which needs a new version"),
+        Ok(golden) => golden,
         Err(_) if std::env::var_os("SYNCLINE_BLESS").is_some() => {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, bytes).unwrap();
+            bytes.to_vec()
         }
         Err(error) => panic!("{file}: {error}; SYNCLINE_BLESS=1 writes it"),
     }
@@ -198,6 +261,23 @@ fn check_golden(file: &str, bytes: &[u8]) {
 fn name_of(message: &Message<'_>) -> String {
     let text = format!("{message:?}");
     text[..text.find(|char: char| !char.is_alphanumeric()).unwrap_or(text.len())].to_lowercase()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "fixtures are the crate's own files")]
+fn every_variant_has_a_message_here_and_every_golden_file_is_one() {
+    let here: Vec<String> = every_message().iter().map(name_of).collect();
+    let all: Vec<String> = variants::<Message<'_>>().iter().map(|name| name.to_lowercase()).collect();
+    assert_eq!(here, all);
+    let mut expected: Vec<String> =
+        all.iter().enumerate().map(|(number, name)| format!("{number:02}-{name}.bin")).collect();
+    expected.extend(["frame.bin".to_owned(), "lanes.bin".to_owned()]);
+    let mut found: Vec<String> = std::fs::read_dir(golden_dir())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -239,10 +319,23 @@ fn the_frame_of_the_protocol_document_is_a_real_one() {
 }
 
 #[test]
-fn the_protocol_document_names_every_message_with_its_number() {
-    let document = include_str!("../PROTOCOL.md").to_lowercase();
-    for (number, message) in every_message().iter().enumerate() {
-        let row = format!("| {number} | `{}`", name_of(message));
+fn the_protocol_document_names_every_variant_with_its_number() {
+    let document = include_str!("../PROTOCOL.md");
+    let tables = [variants::<Message<'_>>(), variants::<Step>(), variants::<ChunkStep>(), variants::<Op>()];
+    for (number, name) in tables.iter().flat_map(|names| names.iter().enumerate()) {
+        let row = format!("| {number} | `{name}` |");
         assert!(document.contains(&row), "PROTOCOL.md lacks {row}");
+    }
+}
+
+#[test]
+fn the_golden_messages_have_every_step() {
+    let steps = steps();
+    for (names, shown) in [
+        (variants::<Step>(), format!("{steps:?}")),
+        (variants::<ChunkStep>(), format!("{:?}", every_message().last())),
+        (variants::<Op>(), format!("{:?}", ops())),
+    ] {
+        assert!(names.iter().all(|name| shown.contains(name)), "{names:?}: {shown}");
     }
 }

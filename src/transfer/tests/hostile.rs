@@ -1,17 +1,19 @@
 //! Peers that lie: every lie ends the session with a code of its own, and changes nothing a user can see.
 
+mod refine;
+
 use std::sync::Arc;
 
 use super::bed::{Rng, name, path, scanned, small_params, tree_of};
 use super::golden::every_message;
-use crate::apply::{ApplyError, Stage, Worker};
+use crate::apply::{ApplyError, Done, Stage, Worker};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
 use crate::fs::Time;
 use crate::fs::mem::MemFs;
 use crate::hash::{Domain, Hash};
 use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
-use crate::path::Name;
+use crate::path::{Name, RelPath};
 use crate::snapshot::{Digests, DirId, Meta};
 use crate::sync::SyncError;
 use crate::transfer::frame::{FrameBuilder, FrameReader, preamble};
@@ -29,6 +31,19 @@ struct Victim {
     worker: Worker,
     receiver: Receiver,
     reader: FrameReader,
+    /// What the receiver said.
+    said: Vec<Message<'static>>,
+    /// Whether old bytes are compared at once; otherwise never.
+    compares: bool,
+    /// What was there.
+    before: Vec<Seen>,
+}
+
+/// What a user sees of a name.
+type Seen = (RelPath, u32, Vec<u8>);
+
+fn seen(fs: &MemFs) -> Vec<Seen> {
+    fs.tree().into_iter().map(|(path, entry)| (path, entry.mode, entry.bytes)).collect()
 }
 
 fn destination() -> MemFs {
@@ -51,7 +66,8 @@ impl Victim {
         let receiver = Receiver::new(snapshot, locals, tree, options)?;
         let mut reader = FrameReader::default();
         reader.push(&preamble());
-        Ok(Victim { fs, worker: Worker::new(stage.clone()), stage, receiver, reader })
+        let (before, worker) = (seen(&fs), Worker::new(stage.clone()));
+        Ok(Victim { fs, worker, stage, receiver, reader, said: Vec::new(), compares: true, before })
     }
 
     fn send(&mut self, message: &Message<'_>) -> Result<(), SyncError> {
@@ -63,15 +79,30 @@ impl Victim {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
         self.reader.push(bytes);
         while let Some(payload) = self.reader.next()? {
-            let Victim { stage, worker, receiver, .. } = self;
+            let Victim { stage, worker, receiver, said, compares, .. } = self;
             payload.for_each(|message, frame| {
                 receiver.handle(message, frame)?;
                 while let Some(output) = receiver.poll() {
-                    let Output::Action(action) = output else { continue };
+                    let action = match output {
+                        Output::Action(action) => action,
+                        Output::Message(message) => {
+                            said.push(message);
+                            continue;
+                        }
+                    };
                     if let Action::Dir { dir, place, own } = &action {
                         stage.dir(*dir, place.clone(), own.is_some());
                     }
-                    worker.run(action, &mut |_| ()).map_err(SyncError::from)?;
+                    let mut turned = None;
+                    let mut note = |done| {
+                        if let Done::Turned(file, first, outcome) = done {
+                            turned = Some((file, first, outcome));
+                        }
+                    };
+                    worker.run(action, &mut note).map_err(SyncError::from)?;
+                    if let Some((file, first, outcome)) = turned.filter(|_| *compares) {
+                        receiver.turned(file, first, outcome);
+                    }
                 }
                 Ok::<_, SyncError>(())
             })?;
@@ -82,23 +113,19 @@ impl Victim {
 
 /// Lets a sender say all this; the code with which the session ends. Nothing may have changed.
 fn code_of(fs: MemFs, tree: Tree, messages: &[Message<'_>]) -> Option<u8> {
-    let before = fs.tree();
-    let mut victim = match Victim::new(fs, tree) {
-        Ok(victim) => victim,
-        Err(error) => return Some(error.code()),
-    };
+    match Victim::new(fs, tree) {
+        Ok(victim) => code_from(victim, messages),
+        Err(error) => Some(error.code()),
+    }
+}
+
+fn code_from(mut victim: Victim, messages: &[Message<'_>]) -> Option<u8> {
     let mut result = messages.iter().try_for_each(|message| victim.send(message));
     if result.is_ok() && victim.receiver.is_complete() {
         result = victim.receiver.finish().map(drop).map_err(SyncError::from);
     }
     victim.stage.abandon();
-    let after = victim.fs.tree();
-    let names = |tree: &std::collections::BTreeMap<_, crate::fs::mem::TreeEntry>| -> Vec<_> {
-        tree.iter()
-            .map(|(path, entry): (&crate::path::RelPath, _)| (path.clone(), entry.mode, entry.bytes.clone()))
-            .collect()
-    };
-    assert_eq!(names(&before), names(&after), "something changed");
+    assert!(seen(&victim.fs) == victim.before, "something changed");
     result.err().map(|error| error.code())
 }
 

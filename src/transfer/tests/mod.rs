@@ -5,8 +5,10 @@
 mod bed;
 mod campaign;
 mod costs;
+mod frames;
 mod golden;
 mod hostile;
+mod refine;
 
 use crate::bench::pair;
 
