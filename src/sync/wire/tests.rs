@@ -4,7 +4,8 @@ use super::*;
 fn outbox(compress: Compress, local: bool, level: i32) -> (Outbox, Receiver<Bytes>) {
     let (frames, sent) = unbounded();
     let (level, stubborn) = (AtomicI32::new(level), AtomicUsize::new(0));
-    let state = State { compress, local, level, stubborn, packing: AtomicU64::new(0) };
+    let (packing, heard) = (AtomicU64::new(0), AtomicBool::new(false));
+    let state = State { compress, local, level, stubborn, packing, heard };
     (Outbox { frames, state: Arc::new(state) }, sent)
 }
 
