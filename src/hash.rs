@@ -34,8 +34,6 @@ pub enum Domain {
     Boundary,
     /// Chunking parameters.
     Params,
-    /// A piece of a chunk, of which only a few bytes of the digest are used.
-    Piece,
 }
 
 impl Domain {
@@ -48,7 +46,6 @@ impl Domain {
             Domain::Snapshot => b"syncline v1 snapshot",
             Domain::Boundary => b"syncline v1 boundary",
             Domain::Params => b"syncline v1 params",
-            Domain::Piece => b"syncline v1 piece",
         };
         let mut key = [0; 32];
         let mut i = 0;
