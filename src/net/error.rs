@@ -33,7 +33,7 @@ pub enum NetError {
         reason: String,
     },
     /// Nothing moved for too long.
-    #[error("{what}: no progress for {after:?}")]
+    #[error("{what}: {}", silence(after))]
     Timeout {
         /// What was being waited for.
         what: &'static str,
@@ -131,5 +131,14 @@ impl NetError {
 
     pub(crate) fn closed(reason: &str) -> NetError {
         NetError::Closed { code: None, reason: reason.to_owned() }
+    }
+}
+
+/// How long nothing had happened, if that is known.
+fn silence(after: &Duration) -> String {
+    if after.is_zero() {
+        "it has been silent for too long".to_owned()
+    } else {
+        format!("no progress for {after:?}")
     }
 }

@@ -44,7 +44,8 @@ impl Controller for Tolerant {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.path.acknowledged(now, bytes, rtt.get(), rtt.min());
+        let took = now.saturating_duration_since(sent);
+        self.path.acknowledged(now, bytes, took, (rtt.get(), rtt.min()));
         self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
@@ -91,30 +92,42 @@ struct Path {
     round: Instant,
     acknowledged: f64,
     lost: f64,
-    queue_is_empty: bool,
+    /// The least time from a packet to its acknowledgement, in this round and the one before: a queue delays all of
+    /// them, a busy processor some.
+    quickest: [Duration; 2],
+    /// The least ever.
+    least: Duration,
 }
 
 impl Path {
     fn new(now: Instant) -> Path {
-        Path { round: now, acknowledged: 0.0, lost: 0.0, queue_is_empty: true }
+        let (acknowledged, lost) = (0.0, 0.0);
+        Path { round: now, acknowledged, lost, quickest: [Duration::MAX; 2], least: Duration::MAX }
     }
 
-    /// So many bytes arrived, at such a round-trip time; `least` was the least.
-    fn acknowledged(&mut self, now: Instant, bytes: u64, rtt: Duration, least: Duration) {
-        self.queue_is_empty = rtt.saturating_sub(least) <= (least / QUEUE_PART).max(QUEUE_MIN);
+    /// So many bytes arrived, and their acknowledgement `took` so long; what a round trip takes now, and at least.
+    fn acknowledged(&mut self, now: Instant, bytes: u64, took: Duration, (rtt, least): (Duration, Duration)) {
         if now.saturating_duration_since(self.round) > rtt {
             // Older rounds count half.
             (self.acknowledged, self.lost) = (self.acknowledged / 2.0, self.lost / 2.0);
+            self.quickest = [Duration::MAX, self.quickest[0]];
             self.round = now;
         }
+        self.quickest[0] = self.quickest[0].min(took);
+        self.least = least;
         self.acknowledged += bytes as f64;
+    }
+
+    fn queue_is_empty(&self) -> bool {
+        let quickest = self.quickest[0].min(self.quickest[1]);
+        quickest.saturating_sub(self.least) <= (self.least / QUEUE_PART).max(QUEUE_MIN)
     }
 
     /// Whether these lost bytes, with those before, are no sign of a full queue.
     fn loses_by_itself(&mut self, lost: u64) -> bool {
         self.lost += lost as f64;
         let few = self.lost <= (LOSS_MAX * (self.acknowledged + self.lost)).max(LOSS_BYTES_MIN as f64);
-        few && self.queue_is_empty
+        few && self.queue_is_empty()
     }
 }
 
@@ -132,7 +145,10 @@ mod tests {
         let mut by_itself = true;
         for round in 0..rounds {
             let now = start + rtt * round + Duration::from_millis(u64::from(round));
-            path.acknowledged(now, (1000 - lost) * 1200, rtt, LEAST);
+            // Some acknowledgements come late, whatever the queue.
+            path.acknowledged(now, 1200, rtt * 3, (rtt, LEAST));
+            path.acknowledged(now, (999 - lost) * 1200, rtt, (rtt, LEAST));
+            path.acknowledged(now, 1200, rtt * 2, (rtt, LEAST));
             by_itself = path.loses_by_itself(lost * 1200);
         }
         by_itself
@@ -157,10 +173,10 @@ mod tests {
     fn what_was_lost_is_forgotten_after_some_rounds() {
         let start = Instant::now();
         let mut path = Path::new(start);
-        path.acknowledged(start, 1_000_000, LEAST, LEAST);
+        path.acknowledged(start, 1_000_000, LEAST, (LEAST, LEAST));
         assert!(!path.loses_by_itself(500_000));
         for round in 1..12 {
-            path.acknowledged(start + LEAST * 2 * round, 1_000_000, LEAST, LEAST);
+            path.acknowledged(start + LEAST * 2 * round, 1_000_000, LEAST, (LEAST, LEAST));
         }
         assert!(path.loses_by_itself(1200));
     }

@@ -37,6 +37,8 @@ pub(super) struct File {
     relisted: bool,
     /// How many chunks of the destination's file the sender has told what becomes of.
     passed: u64,
+    /// The destination's file's list, while steps from it come.
+    own_list: Option<Vec<ChunkRef>>,
     /// Old bytes that the whole file was made of.
     pub(super) patched: u64,
     /// Where each chunk starts, once a copy has failed.
@@ -109,6 +111,7 @@ impl Receiver {
             clonable: true,
             refinable: true,
             passed: 0,
+            own_list: None,
             relisted: false,
             patched: 0,
             starts: None,
@@ -235,7 +238,8 @@ impl Receiver {
             // The rest of a way that could not be followed.
             return Ok(());
         }
-        let own = known.own.and_then(|own| self.locals.list(own)).unwrap_or_default();
+        let own = known.own_list.take();
+        let own = own.or_else(|| self.locals.list(known.own?)).unwrap_or_default();
         let (first, mut chunks) = (list.len() as u64, Vec::new());
         let room = known.close.size / u64::from(self.own.params().sizes().min) + 1;
         for step in steps {
@@ -258,6 +262,7 @@ impl Receiver {
                 return Err(ProtocolError::TooLarge { what: "chunk list", claimed, max });
             }
         }
+        known.own_list = more.then_some(own);
         self.chunks(file, first, more, chunks.into_iter())
     }
 
@@ -630,6 +635,7 @@ impl Receiver {
             clonable: true,
             refinable: true,
             passed: 0,
+            own_list: None,
             relisted: false,
             patched: 0,
             starts: None,
