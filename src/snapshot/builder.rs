@@ -94,8 +94,13 @@ impl Builder {
             let entries = start..entries.len() as u32;
             dirs.push(DirNode { entry: EntryId(entry), parent: pending.parent, entries, digests: None });
         }
-        let mut snapshot =
-            Snapshot { profile: self.profile, params: self.params, meta: self.meta, dirs, entries };
+        let mut snapshot = Snapshot {
+            profile: self.profile,
+            params: self.params,
+            meta: self.meta,
+            dirs,
+            entries: entries.into(),
+        };
         snapshot.refresh();
         snapshot
     }

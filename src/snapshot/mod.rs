@@ -24,6 +24,7 @@ pub use builder::{BuildError, Builder};
 pub use entry::{Entry, Meta, Node, Profile};
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::chunk;
 use crate::hash::{Domain, Hash, Hasher};
@@ -80,7 +81,8 @@ pub struct Snapshot {
     params: chunk::Params,
     meta: Meta,
     dirs: Vec<DirNode>,
-    entries: Vec<Entry>,
+    /// Shared by clones until one of them learns something: a session has several.
+    entries: Arc<Vec<Entry>>,
 }
 
 impl Snapshot {
@@ -260,7 +262,7 @@ impl Snapshot {
     pub fn set_file(&mut self, id: EntryId, size: u64, meta: Meta, root: Option<Hash>) {
         let (own_size, own_root, _) = self.file_mut(id);
         (*own_size, *own_root) = (size, root);
-        self.entries[id.index()].meta = meta;
+        Arc::make_mut(&mut self.entries)[id.index()].meta = meta;
     }
 
     /// Makes a file a further name of the hard-linked file whose first name is `first`.
@@ -279,7 +281,7 @@ impl Snapshot {
         while self.dirs[dir.index()].digests.take().is_some() && dir != DirId::ROOT {
             dir = self.parent(dir);
         }
-        match &mut self.entries[id.index()].node {
+        match &mut Arc::make_mut(&mut self.entries)[id.index()].node {
             Node::File { size, root, link } => (size, root, link),
             other => panic!("entry {id:?} is not a file but {other:?}"),
         }
@@ -335,7 +337,7 @@ impl Snapshot {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut totals = Totals { dirs: u64::from(self.dir_count()) - 1, ..Totals::default() };
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             match &entry.node {
                 Node::File { link: Some(_), .. } => totals.files += 1,
                 Node::File { size, .. } => {
