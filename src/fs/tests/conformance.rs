@@ -91,6 +91,7 @@ fn created_directory_has_exact_mode_and_lists_its_names(world: &World) {
         let dir = world.root.create_dir(&name("dir"), mode).unwrap();
         let stat = dir.stat_self().unwrap();
         assert_eq!((stat.kind, stat.mode, stat.nlink), (Kind::Dir, mode, 2));
+        assert!(dir.is_empty().unwrap() && !world.root.is_empty().unwrap());
         assert_eq!(stat, world.root.stat(&name("dir")).unwrap());
         world.root.remove_dir(&name("dir")).unwrap();
     }
@@ -98,7 +99,12 @@ fn created_directory_has_exact_mode_and_lists_its_names(world: &World) {
     for (at, kind) in root.list().unwrap() {
         assert!(kind.is_none_or(|kind| kind == root.stat(&at).unwrap().kind), "{at}");
     }
-    assert_eq!(names(root), ["dir", "fifo", "file", "to-dir", "to-file"]);
+    assert!(!root.is_empty().unwrap());
+    assert_eq!(
+        names(root),
+        ["dir", "fifo", "file", "to-dir", "to-file"],
+        "though its first names were read before"
+    );
     assert_eq!(root.stat(&name("fifo")).unwrap().kind, Kind::Special);
 }
 
