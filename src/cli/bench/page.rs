@@ -2,7 +2,7 @@
 
 use super::chart;
 use super::shift::Results;
-use super::table::{human, percent};
+use super::table::{cells, human};
 use crate::bench::data::Edit;
 use crate::bench::shift::Strategy;
 
@@ -41,17 +41,10 @@ pub(super) fn html(all: &[Results]) -> anyhow::Result<String> {
             let least = costs.iter().map(crate::bench::shift::Cost::total).min();
             for (strategy, cost) in Strategy::ALL.into_iter().zip(costs) {
                 let class = if Some(cost.total()) == least { " class=\"least\"" } else { "" };
-                page += &format!(
-                    "<tr><td>{}</td><td{class}>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td></tr>\n",
-                    escaped(strategy.label()),
-                    human(cost.total()),
-                    human(cost.data),
-                    human(cost.description),
-                    percent(cost.reused()),
-                    cost.nodes,
-                    cost.round_trips,
-                    cost.hash_time.as_secs_f64() * 1e3,
-                );
+                let [total, rest @ ..] = cells(cost);
+                let rest = rest.join("</td><td>");
+                let label = escaped(strategy.label());
+                page += &format!("<tr><td>{label}</td><td{class}>{total}</td><td>{rest}</td></tr>\n");
             }
         }
         page += "</table></div>\n";

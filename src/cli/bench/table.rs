@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::shift::Results;
 use crate::bench::data::Edit;
-use crate::bench::shift::Strategy;
+use crate::bench::shift::{Cost, Strategy};
 
 /// A size as people read it, in at most nine columns.
 pub(super) fn human(bytes: u64) -> String {
@@ -18,9 +18,22 @@ pub(super) fn human(bytes: u64) -> String {
 }
 
 /// A share of everything; 100 % only if it is all.
-pub(super) fn percent(share: f64) -> String {
+fn percent(share: f64) -> String {
     let percent = (share * 1000.0).floor() / 10.0;
     format!("{percent:.1} %")
+}
+
+/// What is told of a cost, in the order of the columns: total, data, hashes, reused, nodes, round trips, milliseconds.
+pub(super) fn cells(cost: &Cost) -> [String; 7] {
+    [
+        human(cost.total()),
+        human(cost.data),
+        human(cost.description),
+        percent(cost.reused()),
+        cost.nodes.to_string(),
+        cost.round_trips.to_string(),
+        format!("{:.1}", cost.hash_time.as_secs_f64() * 1e3),
+    ]
 }
 
 /// Short names for the columns of the overview.
@@ -49,17 +62,11 @@ pub(super) fn print(out: &mut impl Write, results: &Results) -> io::Result<()> {
             "total", "data", "hashes", "reused", "nodes", "trips", "ms"
         )?;
         for (strategy, cost) in Strategy::ALL.into_iter().zip(costs) {
+            let [total, data, hashes, reused, nodes, trips, ms] = cells(cost);
             writeln!(
                 out,
-                "  {:23} {:>10} {:>10} {:>10} {:>8} {:>6} {:>5} {:>8.1}",
+                "  {:23} {total:>10} {data:>10} {hashes:>10} {reused:>8} {nodes:>6} {trips:>5} {ms:>8}",
                 strategy.label(),
-                human(cost.total()),
-                human(cost.data),
-                human(cost.description),
-                percent(cost.reused()),
-                cost.nodes,
-                cost.round_trips,
-                cost.hash_time.as_secs_f64() * 1e3,
             )?;
         }
     }
