@@ -1,23 +1,33 @@
-//! `syncline sync`
+//! `syncline sync`: one file a group of flags; each group turns into its part of [`Options`].
+
+mod connection;
+mod deletion;
+mod metadata;
+mod output;
+mod selection;
+mod writing;
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::chunker::Chunking;
+use self::connection::Connection;
+use self::deletion::Deletion;
+use self::metadata::Metadata;
+use self::output::Output;
+use self::selection::Selection;
+use self::writing::Writing;
 use super::connect::{Wish, connect};
 use super::error::{self, Usage};
 use super::interrupt::Interrupt;
 use super::location::{Location, Server};
 use super::progress::Progress;
 use super::report::{self, Voice};
-use super::{Done, cache, home, json, rate, say};
+use super::{Done, home, json, say};
 use crate::net::{Home, Link};
-use crate::scan::Filter;
-use crate::sync::{Compress, Options, Summary, client, resolve, sync_dirs};
+use crate::sync::{Options, Summary, client, resolve, sync_dirs};
 
 /// Make DST what SRC is.
 ///
@@ -38,82 +48,27 @@ pub(super) struct Args {
     #[arg(value_name = "DST")]
     destination: OsString,
 
-    /// For the fingers of rsync's users: it is the default.
-    #[arg(short, long)]
-    archive: bool,
+    #[command(flatten, next_help_heading = "Which files")]
+    selection: Selection,
 
-    /// Change nothing; with -i or -v tell what would change.
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+    #[command(flatten, next_help_heading = "What is kept of them")]
+    metadata: Metadata,
 
-    /// A line a change, and the root in the end.
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten, next_help_heading = "What is removed")]
+    deletion: Deletion,
 
-    /// A line a change, in rsync's columns; `mf......... NEW <- OLD` is a move.
-    #[arg(short, long)]
-    itemize_changes: bool,
+    #[command(flatten, next_help_heading = "How files are compared and written")]
+    writing: Writing,
 
-    /// Remove from DST what SRC has not.
-    #[arg(long)]
-    delete: bool,
+    #[command(flatten, next_help_heading = "What is told")]
+    output: Output,
 
-    /// Leave alone what matches, on both ends; rsync's patterns. May be given again.
-    #[arg(long, value_name = "PAT")]
-    exclude: Vec<OsString>,
-
-    /// Read every file again and trust no index.
-    #[arg(short, long)]
-    checksum: bool,
-
-    #[command(flatten)]
-    chunking: Chunking,
-
-    /// Neither use nor keep an index.
-    #[arg(long)]
-    no_index: bool,
-
-    /// Every number of the run in the end.
-    #[arg(long)]
-    stats: bool,
-
-    /// An object a line on standard output, the last one a summary; with -i or -v one an item before it.
-    #[arg(long)]
-    json: bool,
-
-    /// Believe, and remember, the key of a server that was not met before. A key that changed never is.
-    #[arg(long)]
-    accept_new: bool,
-
-    /// Send at most RATE a second: KiB, or with a unit K, M, G.
-    #[arg(long, value_name = "RATE", value_parser = rate::parse)]
-    bwlimit: Option<Rate>,
-
-    /// Compress always, at zstd's LEVEL of 1 to 19 (3 if not said). Else only where the link is the bottleneck.
-    #[arg(short = 'z', long, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "3", value_parser = clap::value_parser!(i32).range(1..=19))]
-    compress: Option<i32>,
-
-    /// Never compress.
-    #[arg(long, conflicts_with = "compress")]
-    no_compress: bool,
-
-    /// Give up when the other machine is silent for so long; 0 is the default, 30.
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u32>,
+    #[command(flatten, next_help_heading = "The other machine")]
+    connection: Connection,
 }
 
-/// Bytes a second; `None` is no limit.
-type Rate = Option<u64>;
-
 pub(super) fn run(args: Args) -> Done {
-    let voice = Voice {
-        verbose: args.verbose,
-        itemize: args.itemize_changes,
-        stats: args.stats,
-        json: args.json,
-        dry_run: args.dry_run,
-    };
+    let voice = args.output.voice();
     match plan_and_sync(args, voice) {
         Ok(code) => Ok(code),
         Err(error) => {
@@ -136,14 +91,8 @@ fn plan_and_sync(args: Args, voice: Voice) -> Done {
     let progress = Arc::new(Progress::new(!voice.json));
     let home = home()?;
     let run = Run {
-        wish: Wish {
-            accept_new: args.accept_new,
-            timeout: args
-                .timeout
-                .filter(|seconds| *seconds > 0)
-                .map(|seconds| Duration::from_secs(seconds.into())),
-        },
-        options: options(args, voice, &home, progress.clone())?,
+        wish: args.connection.wish(),
+        options: args.options(voice, &home, progress.clone())?,
         interrupt: Interrupt::arm(progress.clone())?,
         home,
         progress: progress.clone(),
@@ -160,25 +109,21 @@ fn plan_and_sync(args: Args, voice: Voice) -> Done {
     Ok(summary.code)
 }
 
-fn options(args: Args, voice: Voice, home: &Home, progress: Arc<Progress>) -> anyhow::Result<Options> {
-    let patterns: Vec<Vec<u8>> = args.exclude.into_iter().map(OsStringExt::into_vec).collect();
-    Ok(Options {
-        delete: args.delete,
-        dry_run: args.dry_run,
-        checksum: args.checksum,
-        params: args.chunking.params(),
-        exclude: Filter::new(&patterns)?,
-        itemize: voice.itemize || voice.verbose,
-        compress: match args.compress {
-            Some(level) => Compress::Always(level),
-            None if args.no_compress => Compress::Never,
-            None => Compress::Adaptive,
-        },
-        bandwidth_max: args.bwlimit.flatten(),
-        cache: (!args.no_index).then(|| cache(home)),
-        monitor: progress,
-        ..Options::default()
-    })
+impl Args {
+    fn options(&self, voice: Voice, home: &Home, progress: Arc<Progress>) -> anyhow::Result<Options> {
+        let mut options = Options {
+            dry_run: voice.dry_run,
+            itemize: voice.itemize || voice.verbose,
+            monitor: progress,
+            ..Options::default()
+        };
+        self.selection.apply(&mut options)?;
+        self.metadata.apply(&mut options);
+        self.deletion.apply(&mut options);
+        self.writing.apply(&mut options, home);
+        self.connection.apply(&mut options);
+        Ok(options)
+    }
 }
 
 /// One run, planned.
