@@ -200,6 +200,7 @@ pub(super) fn hello(
         dry_run: options.dry_run,
         checksum: options.checksum,
         itemize: options.itemize,
+        updates: options.updates,
     }
 }
 

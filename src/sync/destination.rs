@@ -55,7 +55,7 @@ pub(super) fn run(
     tell_items: bool,
 ) -> Result<Received, SyncError> {
     let leftovers = super::leftovers::hash(&tree, options);
-    let unknown = !tree.scan.unknown().is_empty();
+    let unknown = !tree.scan.unknown().is_empty() && options.hashes_first();
     tell_tree(&tree, wire, unknown, !leftovers.is_empty());
     if unknown {
         tree.hash(options);
@@ -86,6 +86,7 @@ pub(super) fn run(
         filtered: !options.exclude.is_empty(),
         single: tree.place.only.is_some(),
         delta: !wire.outbox.is_local(),
+        updates: options.updates,
     };
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
@@ -310,7 +311,7 @@ impl Session<'_> {
         mut machine: Receiver,
         staged: Staged,
     ) -> Result<(Received, Option<(Finale, Staged)>), SyncError> {
-        let finale = machine.finish()?;
+        let mut finale = machine.finish()?;
         let mut staged = staged;
         let mut builder = FrameBuilder::default();
         // What was decided last is told last.
@@ -346,6 +347,7 @@ impl Session<'_> {
         let committed = self.stage.commit(&finale, late)?;
         received.problems.extend(committed.errors.iter().map(problem));
         if !committed.errors.is_empty() {
+            finale.made = false;
             received.root = None;
             received.code = CODE_PARTIAL;
             received.report.failed += committed.errors.len() as u64;
@@ -371,7 +373,7 @@ impl Session<'_> {
                 let clock = super::tree::now();
                 let mut after = tree.rescan(self.options)?;
                 carry_over(&mut after, &tree.scan, made, clock);
-                if received.root.is_some() {
+                if finale.made {
                     compare(&finale.mirror, &after.snapshot)?;
                 }
                 tree.replace(after);
@@ -482,7 +484,7 @@ fn compare(mirror: &Snapshot, after: &Snapshot) -> Result<(), SyncError> {
             match (&entry.node, &found.node) {
                 (Node::Dir { dir }, Node::Dir { dir: own }) => pairs.push((*dir, *own)),
                 (Node::File { root: a, size: s, .. }, Node::File { root: b, size: t, .. })
-                    if a == b && s == t && a.is_some() => {}
+                    if a == b && s == t => {}
                 (Node::Symlink { target: a }, Node::Symlink { target: b }) if a == b => {}
                 _ => return Err(failed("contents")),
             }

@@ -44,7 +44,7 @@ use crate::net::Wire;
 use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Abort, Item, Message, Report, TEXT_BYTES_MAX};
+use crate::transfer::message::{Abort, Compare, Item, Message, Report, TEXT_BYTES_MAX, Updates};
 
 /// How to synchronize.
 #[derive(Clone)]
@@ -57,6 +57,8 @@ pub struct Options {
     pub checksum: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
+    /// Which names of the source change what the destination has.
+    pub updates: Updates,
     /// Names to leave alone on both ends.
     pub exclude: Filter,
     /// Collect every change as an [`Item`].
@@ -81,6 +83,7 @@ impl Default for Options {
             dry_run: false,
             checksum: false,
             params: Params::quick(),
+            updates: Updates::default(),
             exclude: Filter::default(),
             itemize: false,
             compress: Compress::Adaptive,
@@ -89,6 +92,13 @@ impl Default for Options {
             cache: None,
             monitor: Arc::new(()),
         }
+    }
+}
+
+impl Options {
+    /// Whether files that exist on both ends are told apart by their bytes, so that what is not known of them is read.
+    fn hashes_first(&self) -> bool {
+        self.updates.compare == Compare::Contents
     }
 }
 

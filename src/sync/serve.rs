@@ -104,6 +104,7 @@ fn session(
         params,
         exclude,
         itemize: false,
+        updates: hello.updates,
         ..options.clone()
     };
 

@@ -75,7 +75,8 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
         // Whether to hash first depends on whether there is anything to compare with.
         let first = await_tree(wire, &mut theirs)?;
         let populated = first.entries > 0 || first.leftovers;
-        if populated && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES) {
+        if populated && options.hashes_first() && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES)
+        {
             tree.hash(options);
         }
         tell_tree(&tree, wire, false);

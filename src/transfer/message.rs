@@ -42,6 +42,33 @@ pub enum Direction {
     Pull,
 }
 
+/// What tells that a file's bytes are equal on both ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compare {
+    /// Its root, which is that of its bytes.
+    #[default]
+    Contents,
+    /// Its length and modification time.
+    SizeAndTime,
+    /// Its length.
+    Size,
+}
+
+/// Which of the source's names change what the destination has: rsync's rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Updates {
+    /// What the destination lacks is not made.
+    pub existing: bool,
+    /// What the destination has stays as it is, but for what is in its directories.
+    pub ignore_existing: bool,
+    /// A file that is newer at the destination stays as it is.
+    pub update: bool,
+    /// When a file's bytes count as equal.
+    pub compare: Compare,
+    /// Modification times that differ by no more than so many seconds count as equal.
+    pub window: u32,
+}
+
 /// The client's first message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -71,6 +98,8 @@ pub struct Hello {
     pub checksum: bool,
     /// Send an [`Item`] a change.
     pub itemize: bool,
+    /// Which names change what the destination has.
+    pub updates: Updates,
 }
 
 /// The server's answer.

@@ -11,4 +11,5 @@ mod crash;
 mod faults;
 mod filter;
 mod metadata;
+mod peer;
 mod race;

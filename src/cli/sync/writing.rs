@@ -4,9 +4,39 @@ use super::super::cache;
 use super::super::chunker::Chunking;
 use crate::net::Home;
 use crate::sync::Options;
+use crate::transfer::message::{Compare, Updates};
 
 #[derive(clap::Args)]
 pub(super) struct Writing {
+    /// Make nothing that DST has not.
+    #[arg(long)]
+    existing: bool,
+
+    /// Leave everything alone that DST has, but for what is in its directories.
+    #[arg(long)]
+    ignore_existing: bool,
+
+    /// Leave files alone that are newer in DST.
+    #[arg(short, long)]
+    update: bool,
+
+    /// Take files of equal size and time for equal, as rsync does, and read neither. Only what is not known from an
+    /// earlier run would be read; the root is then not proven.
+    #[arg(long, conflicts_with_all = ["checksum", "ignore_times"])]
+    quick_check: bool,
+
+    /// Take files of equal size for equal.
+    #[arg(long, conflicts_with_all = ["checksum", "ignore_times"])]
+    size_only: bool,
+
+    /// Compare the bytes of all files, whatever an index says of them: as --checksum.
+    #[arg(short = 'I', long)]
+    ignore_times: bool,
+
+    /// Times that differ by at most so many seconds are equal, and stay.
+    #[arg(short = '@', long, value_name = "SECONDS", default_value_t = 0)]
+    modify_window: u32,
+
     /// Read every file again and trust no index.
     #[arg(short, long)]
     checksum: bool,
@@ -21,7 +51,18 @@ pub(super) struct Writing {
 
 impl Writing {
     pub(super) fn apply(&self, options: &mut Options, home: &Home) {
-        options.checksum = self.checksum;
+        options.checksum = self.checksum || self.ignore_times;
+        options.updates = Updates {
+            existing: self.existing,
+            ignore_existing: self.ignore_existing,
+            update: self.update,
+            compare: match self {
+                Writing { size_only: true, .. } => Compare::Size,
+                Writing { quick_check: true, .. } => Compare::SizeAndTime,
+                _ => Compare::Contents,
+            },
+            window: self.modify_window,
+        };
         options.params = self.chunking.params();
         options.cache = (!self.no_index).then(|| cache(home));
     }

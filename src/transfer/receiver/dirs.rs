@@ -7,7 +7,10 @@
 
 use super::finale::{Based, DirPlace};
 use super::listing::{Listed, OwnNodes};
-use super::{Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, kind_of, limits, violation};
+use super::update::{self, Verdict};
+use super::{
+    Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, Updates, kind_of, limits, violation,
+};
 use crate::hash::Hash;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
 use crate::transfer::message::{MetaCoder, WireChild, WireMeta};
@@ -41,6 +44,14 @@ pub(super) enum State {
         moved: bool,
     },
     Done,
+}
+
+/// An entry of the source, and what the destination has under its name.
+struct Pair {
+    listed: Listed,
+    own: Option<EntryId>,
+    /// It is a file whose bytes count as equal.
+    same: bool,
 }
 
 /// How the entries of a directory come.
@@ -157,25 +168,11 @@ impl Receiver {
             return Err(violation("directories nested too deep"));
         }
         listed.sort_unstable_by(|a, b| a.entry.name.cmp(&b.entry.name));
-        let entries = listed.iter().map(|listed| listed.entry.clone()).collect();
-        let mut children = self.mirror().fill(mirror, entries).map_err(build_error)?.into_iter();
         let snapshot = self.own.clone();
-        let own_ids = own.map_or(0..0, |own| snapshot.entry_ids(own));
-        let mut own_at = own_ids.start;
-        for Listed { entry, id, dir, follows } in listed {
-            let mut own_id = None;
-            while own_at < own_ids.end {
-                let candidate = EntryId(own_at);
-                match snapshot.entry(candidate).name.cmp(&entry.name) {
-                    std::cmp::Ordering::Less => self.extra(candidate),
-                    std::cmp::Ordering::Equal => own_id = Some(candidate),
-                    std::cmp::Ordering::Greater => break,
-                }
-                own_at += 1;
-                if own_id.is_some() {
-                    break;
-                }
-            }
+        let paired = self.pair(listed, own);
+        let entries = paired.iter().map(|pair| pair.listed.entry.clone()).collect();
+        let mut children = self.mirror().fill(mirror, entries).map_err(build_error)?.into_iter();
+        for Pair { listed: Listed { entry, id, dir, follows }, own: own_id, same } in paired {
             let place = Place { dir: mirror, name: entry.name.clone() };
             let Some(id) = id else {
                 // The destination's own entry, in a node that is equal.
@@ -203,6 +200,10 @@ impl Receiver {
                         self.action(Action::Dir { dir: child, place, own: own_dir });
                     }
                 }
+                (Node::File { .. }, _) if same => {
+                    let was = own_id.map_or_else(Meta::default, |id| snapshot.entry(id).meta);
+                    self.unchanged(&place, was, entry.meta);
+                }
                 (Node::File { link: Some(_), .. }, _) => self.linked(place, &entry, own_id),
                 (Node::File { size, root, link: None }, _) => {
                     self.file_entry(FileId(id), place, (*size, *root, entry.meta), own_id, taken)?;
@@ -211,11 +212,89 @@ impl Receiver {
                 _ => return Err(violation("an entry of no kind")),
             }
         }
-        for id in own_at..own_ids.end {
-            self.extra(EntryId(id));
-        }
         self.open_dirs -= 1;
         Ok(())
+    }
+
+    /// Finds what the destination's directory `own` has under each name, both in order; leaves out, or takes from
+    /// here, what the caller's rules say. What the source has not is extra.
+    fn pair(&mut self, listed: Vec<Listed>, own: Option<DirId>) -> Vec<Pair> {
+        let snapshot = self.own.clone();
+        let mut own_ids = own.map_or(0..0, |own| snapshot.entry_ids(own)).map(EntryId).peekable();
+        let mut paired = Vec::with_capacity(listed.len());
+        for listed in listed {
+            while let Some(extra) = own_ids.next_if(|id| snapshot.entry(*id).name < listed.entry.name) {
+                self.extra(extra);
+            }
+            let own = own_ids.next_if(|id| snapshot.entry(*id).name == listed.entry.name);
+            paired.extend(self.ruled(listed, own));
+        }
+        for id in own_ids {
+            self.extra(id);
+        }
+        paired
+    }
+
+    /// An entry of the source as the caller's rules leave it; `None` if it is skipped.
+    fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>) -> Option<Pair> {
+        let updates = self.options.updates;
+        if listed.id.is_none() || updates == Updates::default() {
+            return Some(Pair { listed, own, same: false });
+        }
+        let snapshot = self.own.clone();
+        let ours = own.map(|own| snapshot.entry(own));
+        if let Node::File { size, root, link: Some(first) } = &listed.entry.node {
+            let first = snapshot.find_path(first).map(|id| snapshot.entry(id));
+            let alone = Node::File { size: *size, root: *root, link: None };
+            let alone = Entry { node: alone, ..listed.entry.clone() };
+            if let Verdict::Keep | Verdict::Skip = update::verdict(&updates, &alone, first) {
+                // Its first name will not be this file.
+                self.deviates = true;
+                listed.entry = alone;
+            }
+        }
+        match (update::verdict(&updates, &listed.entry, ours), ours) {
+            (Verdict::Skip, _) => {
+                self.deviates = true;
+                None
+            }
+            (Verdict::Keep, Some(ours)) => {
+                self.deviates |= *ours != listed.entry;
+                Some(Pair { listed: Listed::own(ours), own, same: false })
+            }
+            (_, None) => Some(Pair { listed, own, same: false }),
+            (verdict, Some(ours)) => {
+                let same = verdict == Verdict::KeepContents;
+                if same || !differ(&listed.entry.node, &ours.node) {
+                    self.near(&mut listed.entry.meta, ours.meta);
+                }
+                if same {
+                    self.deviates |= ours.root().is_none() || ours.root() != listed.entry.root();
+                    listed.entry.node = ours.node.clone();
+                }
+                Some(Pair { listed, own, same })
+            }
+        }
+    }
+
+    /// Gives an entry that is here the source's metadata, unless the caller's rules leave it alone.
+    fn touch(&mut self, entry: &mut Entry, mut meta: Meta, moved: bool) {
+        if !moved {
+            let theirs = Entry { meta, ..entry.clone() };
+            if update::verdict(&self.options.updates, &theirs, Some(entry)) == Verdict::Keep {
+                self.deviates |= meta != entry.meta;
+                return;
+            }
+            self.near(&mut meta, entry.meta);
+        }
+        entry.meta = meta;
+    }
+
+    /// Leaves a time as it is here if the caller takes it for equal.
+    fn near(&mut self, meta: &mut Meta, own: Meta) {
+        let wanted = update::meta(&self.options.updates, *meta, own);
+        self.deviates |= wanted != *meta;
+        *meta = wanted;
     }
 
     fn extra(&mut self, own: EntryId) {
@@ -348,8 +427,8 @@ impl Receiver {
             return Err(violation("metadata of another directory"));
         }
         let was: Vec<Meta> = entries.iter().map(|entry| entry.meta).collect();
-        for (entry, meta) in entries.iter_mut().zip(&metas) {
-            entry.meta = *meta;
+        for (entry, meta) in entries.iter_mut().zip(metas) {
+            self.touch(entry, meta, moved);
         }
         self.name(entries.len())?;
         let filled = self.mirror().fill(mirror, entries.clone()).map_err(build_error)?;
@@ -405,6 +484,14 @@ impl Receiver {
         let list = if deep { &mut self.wanted.refresh_deep } else { &mut self.wanted.refresh };
         list.extend(to_refresh);
         Ok(())
+    }
+}
+
+/// Whether what two names stand for differs, or may.
+fn differ(theirs: &Node, ours: &Node) -> bool {
+    match (theirs, ours) {
+        (Node::Dir { .. }, Node::Dir { .. }) => false,
+        (theirs, ours) => theirs != ours || matches!(theirs, Node::File { root: None, .. }),
     }
 }
 

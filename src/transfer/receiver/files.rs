@@ -185,7 +185,8 @@ impl Receiver {
         self.report.bytes_reused = self.report.bytes_reused.saturating_add(bytes);
     }
 
-    fn unchanged(&mut self, place: &Place, from: Meta, meta: Meta) {
+    /// A file whose bytes are equal: only its metadata is made so.
+    pub(super) fn unchanged(&mut self, place: &Place, from: Meta, meta: Meta) {
         if self.note_meta(place, Kind::File, from, meta) {
             self.action(Action::Meta { place: place.clone(), meta, from });
         }

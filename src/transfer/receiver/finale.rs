@@ -70,8 +70,11 @@ pub struct FinalDir {
 /// What is to be done when every file is staged, in the order of the fields.
 #[derive(Debug)]
 pub struct Finale {
-    /// The sender's tree, proven: it has the sender's root. On a dry run, or after failures, as far as known.
+    /// What the destination is to be: the sender's tree, but for what the caller's rules leave alone. On a dry run,
+    /// or after failures, as far as known.
     pub mirror: Snapshot,
+    /// Whether the destination will be what the mirror says, all of it.
+    pub made: bool,
     /// Whether the mirror's root was compared with the sender's and is equal.
     pub proven: bool,
     /// Directories to rename.
@@ -331,7 +334,8 @@ impl Receiver {
                 self.linked(place, mirror.entry(id), own);
             }
         }
-        let proven = self.failed_paths == 0 && !self.options.dry_run;
+        let made = self.failed_paths == 0 && !self.options.dry_run;
+        let proven = made && !self.deviates;
         if proven && (self.root.is_none() || mirror_root(&mirror) != self.root) {
             return Err(ProtocolError::RootsDiffer { ours: mirror_root(&mirror), theirs: self.root });
         }
@@ -349,6 +353,7 @@ impl Receiver {
             FinalDir { dir: DirId(at as u32), own: dir.own, meta: dir.meta, changed }
         });
         Ok(Finale {
+            made,
             proven,
             moves: std::mem::take(&mut self.moves),
             moved_metas: std::mem::take(&mut self.moved_metas),
@@ -372,6 +377,9 @@ impl Receiver {
                 let Node::File { link: Some(first), .. } = &entry.node else { continue };
                 let target = mirror.find_path(first).map(|id| &mirror.entry(id).node);
                 if !matches!(target, Some(Node::File { link: None, .. })) {
+                    if self.deviates {
+                        continue;
+                    }
                     return Err(violation(format!("a hard link to {first}, which is no file")));
                 }
                 links.push((Place { dir, name: entry.name.clone() }, (**first).clone()));

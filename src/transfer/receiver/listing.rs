@@ -24,7 +24,7 @@ pub(super) struct Listed {
 
 impl Listed {
     /// The destination's own entry, which the sender has too.
-    fn own(entry: &Entry) -> Listed {
+    pub(super) fn own(entry: &Entry) -> Listed {
         Listed { entry: entry.clone(), id: None, dir: None, follows: false }
     }
 }
@@ -54,7 +54,9 @@ impl Receiver {
     /// Counts names of the mirror.
     pub(super) fn name(&mut self, count: usize) -> Result<(), ProtocolError> {
         self.named += count as u64;
-        if self.named > self.theirs.entries {
+        // What the caller's rules keep is the destination's own.
+        let kept = if self.deviates { u64::from(self.own.entry_count()) } else { 0 };
+        if self.named > self.theirs.entries + kept {
             return Err(violation("more names than the tree was said to have"));
         }
         Ok(())

@@ -13,8 +13,8 @@
 //! than the files' lengths allow.
 //!
 //! `listing` takes in what directories hold, `dirs` compares them, `descent` compares large files,
-//! `files` resolves chunks, `refine` what old bytes can do for missing ones, `finale` decides moves and
-//! deletions.
+//! `update` says which names are skipped, `files` resolves chunks, `refine` what old bytes can do for missing ones,
+//! `finale` decides moves and deletions.
 
 mod descent;
 mod dirs;
@@ -22,6 +22,7 @@ mod files;
 mod finale;
 mod listing;
 mod refine;
+mod update;
 
 pub use finale::{FinalDir, Finale, MovedDir};
 
@@ -34,7 +35,7 @@ use super::delta::Turn;
 use super::delta::recipe::Segment;
 use super::locals::{LocalChunk, LocalFile, Locals};
 use super::message::{
-    Abort, Change, Gone, Item, Kind, Message, MetaChange, MetaCoder, REQUEST_MAX, Report, Tree,
+    Abort, Change, Gone, Item, Kind, Message, MetaChange, MetaCoder, REQUEST_MAX, Report, Tree, Updates,
 };
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
@@ -59,11 +60,21 @@ pub struct Options {
     pub single: bool,
     /// Refine missing chunks that stand where older bytes are ([`super::delta`]); otherwise they come whole.
     pub delta: bool,
+    /// Which names change what is here.
+    pub updates: Updates,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { delete: false, dry_run: false, itemize: false, filtered: false, single: false, delta: true }
+        Options {
+            delete: false,
+            dry_run: false,
+            itemize: false,
+            filtered: false,
+            single: false,
+            delta: true,
+            updates: Updates::default(),
+        }
     }
 }
 
@@ -304,6 +315,8 @@ pub struct Receiver {
     lost: Vec<(RelPath, Gone)>,
     /// Whether a file could not be read at the source: then nothing is deleted.
     unreadable: bool,
+    /// Whether the mirror is not the sender's tree, by the caller's rules.
+    deviates: bool,
     /// Doomed files and directories whose bytes have moved.
     taken_files: HashSet<EntryId>,
     taken_dirs: HashSet<DirId>,
@@ -349,7 +362,8 @@ impl Receiver {
             }
         }
         let meta = MetaCoder::default().decode(theirs.meta).ok_or_else(|| violation("bad metadata"))?;
-        let populated = own.entry_count() > 0 || locals.has_leftovers();
+        // What is not to be made is not to be streamed either.
+        let populated = own.entry_count() > 0 || locals.has_leftovers() || options.updates.existing;
         let mirror = Builder::new(own.profile(), own.params().clone(), meta);
         let mut receiver = Receiver {
             options,
@@ -382,6 +396,7 @@ impl Receiver {
             failed_paths: 0,
             lost: Vec::new(),
             unreadable: false,
+            deviates: false,
             taken_files: HashSet::new(),
             taken_dirs: HashSet::new(),
             moves: Vec::new(),
@@ -496,7 +511,7 @@ impl Receiver {
     /// Whether everything was said and every file closed: time for [`Receiver::finish`].
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let root = self.root.is_some() || self.options.dry_run || self.failed_paths > 0;
+        let root = self.root.is_some() || self.options.dry_run || self.failed_paths > 0 || self.deviates;
         self.settled && self.open_files == 0 && root && self.ready.is_empty()
     }
 

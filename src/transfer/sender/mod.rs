@@ -303,7 +303,7 @@ impl Sender {
     fn file(&self, file: u32) -> Result<EntryId, ProtocolError> {
         let file = EntryId(file);
         match self.snapshot.get(file).map(|entry| &entry.node) {
-            Some(Node::File { link: None, .. }) => Ok(file),
+            Some(Node::File { .. }) => Ok(file),
             _ => Err(violation("a file that was not named")),
         }
     }

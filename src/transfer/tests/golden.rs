@@ -79,6 +79,13 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         dry_run: false,
         checksum: true,
         itemize: false,
+        updates: Updates {
+            existing: true,
+            ignore_existing: false,
+            update: true,
+            compare: Compare::SizeAndTime,
+            window: 2,
+        },
     };
     let tree = Tree {
         root: Some(hash(9)),

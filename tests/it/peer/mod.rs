@@ -1,0 +1,145 @@
+//! The program and the rsync that is installed, side by side: the same trees and arguments, then the same trees.
+//!
+//! Trees are generated from a seed, a source and a destination that resembles it. A file's bytes follow from its
+//! length and time, so that what rsync's quick check takes for equal is equal. Each case is run twice in directories
+//! of its own, and everything in them is compared: names, kinds, bytes, targets, modes, owners, times (those of the
+//! run itself as "now"), and which names are one file.
+
+mod trees;
+mod updates;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::bed::can_run;
+
+/// Times from here on are those of the run itself.
+const NOW: i64 = 1_700_000_000;
+
+/// Whether an rsync is here whose behaviour is the one that is documented.
+fn has_rsync() -> bool {
+    let version = Command::new("rsync").arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    can_run("no rsync 3 is installed", version.is_ok_and(|version| version.contains("version 3.")))
+}
+
+/// How cases are run.
+#[derive(Clone, Copy)]
+struct Table {
+    /// What rsync gets before the arguments of each case.
+    theirs: &'static [&'static str],
+    /// What we get.
+    ours: &'static [&'static str],
+    /// Whether a name may be of one kind in the source and of another in the destination.
+    mixed: bool,
+    /// Whether files may have several names.
+    links: bool,
+    /// Trees that each set of arguments is tried on.
+    seeds: u64,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table { theirs: &["-aH"], ours: &["-a"], mixed: true, links: true, seeds: 6 }
+    }
+}
+
+impl Table {
+    /// Runs each set of arguments on its trees.
+    fn check(self, sets: &[&[&str]]) {
+        if !has_rsync() {
+            return;
+        }
+        for (at, set) in (0..).zip(sets) {
+            for seed in 0..self.seeds {
+                compare(self, set, at * 1000 + seed);
+            }
+        }
+    }
+}
+
+/// One case.
+fn compare(Table { theirs, ours, mixed, links, .. }: Table, set: &[&str], seed: u64) {
+    let temp = tempfile::tempdir().unwrap();
+    let run = |name: &str, program: &mut Command, common: &[&str]| {
+        let dir = temp.path().join(name);
+        trees::make(&dir, seed, mixed, links);
+        let before = listing(&dir);
+        let output = program.args(common).args(set).args(["src/", "dst"]).current_dir(&dir).output().unwrap();
+        (before, listing(&dir), output)
+    };
+    let (before, theirs_after, their) = run("theirs", &mut Command::new("rsync"), theirs);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_syncline"));
+    program.env("HOME", temp.path().join("home")).env_remove("XDG_CACHE_HOME").env_remove("XDG_CONFIG_HOME");
+    let (_, ours_after, our) = run("ours", program.arg("sync"), ours);
+    let told = |output: &Output| {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        format!("code {:?}\n{}{}", output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    if theirs_after != ours_after || their.status.code() != our.status.code() {
+        panic!(
+            "seed {seed}, {set:?}\n{}--- rsync: {}--- syncline: {}",
+            differences(&before, &theirs_after, &ours_after),
+            told(&their),
+            told(&our),
+        );
+    }
+}
+
+/// Everything below a directory, a line a name.
+fn listing(root: &Path) -> String {
+    let mut text = String::new();
+    let mut inodes: HashMap<u64, String> = HashMap::new();
+    for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
+        let entry = entry.unwrap();
+        let at = entry.path().strip_prefix(root).unwrap().display().to_string();
+        let meta = entry.metadata().unwrap();
+        let time = match meta.mtime() {
+            NOW.. => "now".to_owned(),
+            secs => format!("{secs}.{:09}", meta.mtime_nsec()),
+        };
+        let what = if meta.is_file() {
+            let first = inodes.entry(meta.ino()).or_insert_with(|| at.clone());
+            let hash = blake3::hash(&std::fs::read(entry.path()).unwrap()).to_hex();
+            format!("file {} {} = {first}", meta.len(), &hash[..8])
+        } else if meta.is_symlink() {
+            let target = std::fs::read_link(entry.path()).unwrap();
+            format!("link {}", target.as_os_str().as_bytes().escape_ascii())
+        } else if meta.is_dir() {
+            "dir".to_owned()
+        } else {
+            format!("special {:x}", meta.rdev())
+        };
+        let (mode, uid, gid) = (meta.mode() & 0o7777, meta.uid(), meta.gid());
+        writeln!(text, "{at}: {what}, {mode:o} {uid}:{gid} {time}").unwrap();
+    }
+    text
+}
+
+/// What differs, and what was there before.
+fn differences(before: &str, theirs: &str, ours: &str) -> String {
+    let only = |of: &str, other: &str| -> Vec<String> {
+        let lines = of.lines().filter(|line| !other.lines().any(|same| same == *line));
+        lines.map(str::to_owned).collect()
+    };
+    let (theirs, ours) = (only(theirs, ours), only(ours, theirs));
+    let mut text = String::new();
+    for (mark, line) in
+        theirs.iter().map(|line| ("rsync   ", line)).chain(ours.iter().map(|line| ("syncline", line)))
+    {
+        writeln!(text, "{mark} {line}").unwrap();
+        let (at, _) = line.split_once(": ").unwrap();
+        let below = at.split_once('/').map_or("", |(_, below)| below);
+        for line in before.lines().filter(|line| {
+            let (at, _) = line.split_once(": ").unwrap();
+            at.split_once('/').is_some_and(|(_, at)| at == below)
+        }) {
+            writeln!(text, "    before {line}").unwrap();
+        }
+    }
+    text
+}
