@@ -427,11 +427,11 @@ impl Commit<'_> {
         let before = std::mem::take(&mut *lock(&self.stage.before));
         let mut borrowed: HashMap<DirId, u32> =
             before.into_iter().filter_map(|(dir, before)| Some((dir, before.mode?))).collect();
-        for FinalDir { dir, meta, changed, .. } in finale.dirs.iter().rev() {
+        for FinalDir { dir, meta, changed, own } in finale.dirs.iter().rev() {
             let borrowed = borrowed.remove(dir).is_some();
             if (*changed || borrowed || self.touched.contains(dir)) && !self.is_lost(*dir) {
                 let path = self.stage.dir_path(*dir);
-                match self.dir_meta(*dir, *meta, &path) {
+                match self.dir_meta(*dir, *meta, own.is_none(), &path) {
                     Err(error) if error.is_fatal() => return Err(error),
                     result => self.errors.extend(result.err()),
                 }
@@ -445,11 +445,14 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn dir_meta(&mut self, dir: DirId, meta: Meta, path: &RelPath) -> Result<(), ApplyError> {
+    fn dir_meta(&mut self, dir: DirId, meta: Meta, new: bool, path: &RelPath) -> Result<(), ApplyError> {
         let handle = self.handles.mirror(dir)?;
         let failed = |error| ApplyError::io(path.clone(), "set metadata")(error);
         let stat = handle.stat_self().map_err(failed)?;
-        let attrs = attrs(self.stage.profile, &stat, meta);
+        let mut attrs = attrs(self.stage.profile, &stat, meta);
+        if new && !self.stage.profile.mode() {
+            attrs.mode = Some(self.stage.new_mode(meta.mode));
+        }
         if attrs == Attrs::default() {
             return Ok(());
         }

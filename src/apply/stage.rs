@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ApplyError;
 use crate::chunk::ChunkRef;
-use crate::fs::{Attrs, DirRef, FileRef, Time};
+use crate::fs::{Attrs, DirRef, FileRef, Time, os};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, EntryId, Meta, Profile, Snapshot};
@@ -59,6 +59,8 @@ pub struct Stage {
     /// Files left by an interrupted run, by number.
     leftovers: Vec<RelPath>,
     pub(super) profile: Profile,
+    /// The permission bits that this process gives to nothing new.
+    umask: u32,
     /// Distinguishes this run's temporary names.
     run: u64,
     counter: AtomicU64,
@@ -111,6 +113,7 @@ impl Stage {
         Arc::new(Stage {
             root,
             profile: own.profile(),
+            umask: if own.profile().mode() { 0 } else { os::umask() },
             own,
             leftovers,
             run,
@@ -144,6 +147,11 @@ impl Stage {
             lock(&self.renames).push(rename);
         }
         slots[at] = Some(Arc::new(slot));
+    }
+
+    /// The mode of something new that has `mode` at the source.
+    pub(super) fn new_mode(&self, mode: u32) -> u32 {
+        if self.profile.mode() { self.profile.file_mode(mode) } else { mode & 0o777 & !self.umask }
     }
 
     pub(super) fn slot(&self, dir: DirId) -> Option<Arc<Slot>> {

@@ -9,7 +9,7 @@ use super::copy::{self, Copied, MANY, Piece, copy_pieces};
 use super::patch::{self, Assembly};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
-use crate::fs::{Attrs, DirRef, FileRef, Stat};
+use crate::fs::{Attrs, DirRef, FileRef, Kind, Stat};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
@@ -251,7 +251,7 @@ impl Worker {
     fn create(&mut self, place: Place, meta: Meta) -> Result<Open, ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
         // In a staged directory, which is private, a file may have its mode from the start.
-        let mode = if staged { self.stage.profile.file_mode(meta.mode) & 0o777 } else { 0o600 };
+        let mode = if staged { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
         let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
         Ok(Open {
             place,
@@ -444,10 +444,14 @@ impl Worker {
         from: Option<EntryId>,
     ) -> Result<(), ApplyError> {
         let profile = self.stage.profile;
+        let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
         let set = self.handle(&open).and_then(|file| {
             let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
             let stat = file.stat().map_err(failed)?;
-            let attrs = attrs(profile, &stat, close.meta);
+            let mut attrs = attrs(profile, &stat, close.meta);
+            if let Some(mode) = mode {
+                attrs.mode = (attrs.owner.is_some() || stat.mode != mode).then_some(mode);
+            }
             if attrs != Attrs::default() {
                 file.set_attrs(&attrs).map_err(failed)?;
             }
@@ -459,9 +463,23 @@ impl Worker {
         Ok(())
     }
 
+    /// The mode of a file that is made where permission bits do not count: that of the one it replaces.
+    fn mode_of_another(&mut self, open: &Open, meta: Meta) -> u32 {
+        let old = match self.handles.mirror(open.place.dir) {
+            Ok(dir) if !open.staged => dir.stat(&open.place.name).ok(),
+            _ => None,
+        };
+        match old.filter(|old| old.kind == Kind::File) {
+            Some(old) if self.stage.profile.executability() => executable_as(old.mode, meta.mode),
+            Some(old) => old.mode,
+            None => self.stage.new_mode(meta.mode),
+        }
+    }
+
     fn made(&self, stat: &Stat, close: Close, chunks: Vec<ChunkRef>) {
         let inode = (stat.dev, stat.ino);
-        let made = Made { inode, root: close.root, size: close.size, mtime: close.meta.mtime, chunks };
+        let mtime = if self.stage.profile.time() { close.meta.mtime } else { stat.mtime };
+        let made = Made { inode, root: close.root, size: close.size, mtime, chunks };
         lock(&self.stage.made).push(made);
     }
 
@@ -600,14 +618,33 @@ impl Worker {
 
 /// What must be set so that something with `stat` has `meta`, as far as the profile counts it.
 pub(super) fn attrs(profile: Profile, stat: &Stat, meta: Meta) -> Attrs {
-    let owner = (meta.uid, meta.gid);
-    let chown = profile.owner() && (stat.uid, stat.gid) != owner;
-    let mode = profile.file_mode(meta.mode);
+    let owner =
+        (if profile.uid() { meta.uid } else { stat.uid }, if profile.gid() { meta.gid } else { stat.gid });
+    let chown = (stat.uid, stat.gid) != owner;
+    let mode = match stat.kind {
+        _ if profile.mode() => profile.file_mode(meta.mode),
+        Kind::File if profile.executability() => executable_as(stat.mode, meta.mode),
+        _ => stat.mode,
+    };
+    let timed = match stat.kind {
+        Kind::Dir => profile.dir_time(),
+        Kind::Symlink => profile.link_time(),
+        _ => profile.time(),
+    };
     Attrs {
         owner: chown.then_some(owner),
         // Changing the owner may clear bits, so the mode is set again after it.
         mode: (chown || stat.mode != mode).then_some(mode),
-        mtime: (stat.mtime != meta.mtime).then_some(meta.mtime),
+        mtime: (timed && stat.mtime != meta.mtime).then_some(meta.mtime),
+    }
+}
+
+/// The bits of `mode`, for whom `of` may be executed: by whoever may read it, or by nobody.
+fn executable_as(mode: u32, of: u32) -> u32 {
+    match (mode & 0o111 != 0, of & 0o111 != 0) {
+        (false, true) => mode | (mode & 0o444) >> 2,
+        (true, false) => mode & !0o111,
+        _ => mode,
     }
 }
 

@@ -44,9 +44,8 @@ fn put_header(bytes: &mut [u8], scan: &Scan, root_block: u64) {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(&MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
-    header.push(snapshot.profile().bits());
-    header.push(if root.is_some() { HAS_ROOT } else { 0 });
-    header.extend_from_slice(&[0; 2]);
+    let [profile, profile_high] = snapshot.profile().bits().to_le_bytes();
+    header.extend_from_slice(&[profile, if root.is_some() { HAS_ROOT } else { 0 }, profile_high, 0]);
     header.extend_from_slice(snapshot.params().id().as_bytes());
     header.extend_from_slice(&root.map_or([0; 32], |root| root.0));
     put_record(&mut header, &snapshot.meta(), &scan.root_print);

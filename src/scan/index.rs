@@ -113,7 +113,7 @@ impl Index {
     /// The profile that [`Index::root`] is under. The metadata is kept raw, whatever the profile.
     #[must_use]
     pub fn profile(&self) -> Profile {
-        Profile::from_bits(self.bytes[12]).unwrap_or_default()
+        Profile::from_bits(u16::from_le_bytes([self.bytes[12], self.bytes[14]])).unwrap_or_default()
     }
 
     /// The id of the chunking parameters that all file roots are under.

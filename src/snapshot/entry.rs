@@ -1,6 +1,6 @@
 //! One name in a directory: what it is, its metadata, and the bytes of both that are hashed.
 
-use super::{Digests, DirId};
+use super::{Digests, DirId, Profile};
 use crate::fs::Time;
 use crate::hash::Hash;
 use crate::path::{Name, RelPath};
@@ -10,84 +10,6 @@ pub(super) const FILE: u8 = 1;
 pub(super) const DIR: u8 = 2;
 pub(super) const SYMLINK: u8 = 3;
 pub(super) const SPECIAL: u8 = 4;
-
-/// Which metadata counts: it is compared, hashed, and made equal.
-///
-/// Times and permission bits always count. What a profile leaves out is read as zero on both ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Profile(u8);
-
-impl Profile {
-    const OWNER: u8 = 1;
-    const SETID: u8 = 2;
-
-    /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
-    #[must_use]
-    pub fn new(owner: bool, setid: bool) -> Profile {
-        Profile((u8::from(owner) * Profile::OWNER) | (u8::from(setid) * Profile::SETID))
-    }
-
-    /// Whether numeric owner and group count.
-    #[must_use]
-    pub fn owner(self) -> bool {
-        self.0 & Profile::OWNER != 0
-    }
-
-    /// Whether the setuid and setgid bits count.
-    #[must_use]
-    pub fn setid(self) -> bool {
-        self.0 & Profile::SETID != 0
-    }
-
-    /// What counts in both profiles.
-    #[must_use]
-    pub fn meet(self, other: Profile) -> Profile {
-        Profile(self.0 & other.0)
-    }
-
-    /// The profile as one byte: bit 0 owner, bit 1 setuid and setgid.
-    #[must_use]
-    pub fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// The profile that `bits` stand for, or `None` if an unknown bit is set.
-    #[must_use]
-    pub fn from_bits(bits: u8) -> Option<Profile> {
-        (bits & !(Profile::OWNER | Profile::SETID) == 0).then_some(Profile(bits))
-    }
-
-    /// What of a file's or directory's permission bits counts.
-    #[must_use]
-    pub fn file_mode(self, mode: u32) -> u32 {
-        mode & if self.setid() { 0o7777 } else { 0o1777 }
-    }
-
-    /// What of a directory's metadata counts.
-    #[must_use]
-    pub fn dir_meta(self, meta: Meta) -> Meta {
-        self.normalize(meta, DIR)
-    }
-
-    /// `meta` of an entry of kind byte `kind`, with what does not count set to zero.
-    pub(super) fn normalize(self, mut meta: Meta, kind: u8) -> Meta {
-        meta.mode &= match kind {
-            SYMLINK => 0,
-            _ => self.file_mode(u32::MAX),
-        };
-        if !self.owner() {
-            (meta.uid, meta.gid) = (0, 0);
-        }
-        meta
-    }
-}
-
-impl Default for Profile {
-    /// Times and permission bits with setuid and setgid; no owner.
-    fn default() -> Profile {
-        Profile::new(false, true)
-    }
-}
 
 /// Metadata of one entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -17,11 +17,13 @@
 mod builder;
 mod entry;
 pub mod node;
+mod profile;
 #[cfg(test)]
 mod tests;
 
 pub use builder::{BuildError, Builder};
-pub use entry::{Entry, Meta, Node, Profile};
+pub use entry::{Entry, Meta, Node};
+pub use profile::{Field, Profile};
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -369,8 +371,7 @@ pub struct Totals {
 #[must_use]
 pub fn root_hash(profile: Profile, params: &chunk::Params, meta: &Meta, full: &Hash) -> Hash {
     let mut bytes = Vec::with_capacity(96);
-    bytes.push(1);
-    bytes.push(profile.bits());
+    profile.encode_into(&mut bytes);
     bytes.extend_from_slice(params.id().as_bytes());
     profile.normalize(*meta, entry::DIR).encode_into(&mut bytes);
     bytes.extend_from_slice(full.as_bytes());

@@ -66,7 +66,7 @@ impl Scanning {
             return Scanning { shape, tree: Begun::File(from) };
         }
         let options = options.clone();
-        let scan = move || Tree::scan(from.place, wish(Direction::Push), &options, false);
+        let scan = move || Tree::scan(from.place, options.profile, &options, false);
         Scanning { shape, tree: Begun::Dir(std::thread::spawn(scan)) }
     }
 
@@ -193,7 +193,7 @@ pub(super) fn hello(
         path,
         make,
         only,
-        profile: wish(direction).bits(),
+        profile: wish(direction, options).bits(),
         params: Bounded::new(options.params.to_bytes().to_vec()).unwrap_or_default(),
         exclude: Bounded::new(exclude).unwrap_or_default(),
         delete: options.delete,
@@ -204,10 +204,9 @@ pub(super) fn hello(
     }
 }
 
-/// Owners count where the end that writes may set them; a peer's setuid bits never do.
-fn wish(direction: Direction) -> Profile {
-    let owner = direction == Direction::Push || rustix::process::geteuid().is_root();
-    Profile::new(owner, false)
+/// Whether the server can set owners, only it knows.
+fn wish(direction: Direction, options: &Options) -> Profile {
+    if direction == Direction::Push { options.profile } else { options.settable() }
 }
 
 pub(super) fn greet(wire: &Wire, hello: Hello) -> Result<Welcome, SyncError> {

@@ -7,7 +7,6 @@ use super::{Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::monitor::{Monitor, Phase};
 use crate::net::memory_pair;
 use crate::path::RelPath;
-use crate::snapshot::Profile;
 
 /// Bytes that wait between the two ends at most.
 const PIPE_BYTES: usize = 2 << 20;
@@ -33,8 +32,7 @@ const PIPE_BYTES: usize = 2 << 20;
 /// # Errors
 /// [`SyncError`], if the run ended early. Paths that could not be made equal are in [`Summary::problems`].
 pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, SyncError> {
-    let root = rustix::process::geteuid().is_root();
-    let profile = Profile::new(root, true);
+    let profile = options.settable().with_setid();
     to.lock()?;
     let (ours, theirs) = memory_pair(PIPE_BYTES);
     // Both ends see the same bytes; the destination tells of them.

@@ -43,6 +43,7 @@ use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};
+use crate::snapshot::{Field, Profile};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{Abort, Compare, Item, Message, Report, TEXT_BYTES_MAX, Updates};
 
@@ -57,6 +58,9 @@ pub struct Options {
     pub checksum: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
+    /// Which metadata is made equal. Owners are where this process may set them; between directories of one machine
+    /// setuid and setgid bits always are.
+    pub profile: Profile,
     /// Which names of the source change what the destination has.
     pub updates: Updates,
     /// Names to leave alone on both ends.
@@ -83,6 +87,7 @@ impl Default for Options {
             dry_run: false,
             checksum: false,
             params: Params::quick(),
+            profile: Profile::new(true, false),
             updates: Updates::default(),
             exclude: Filter::default(),
             itemize: false,
@@ -99,6 +104,14 @@ impl Options {
     /// Whether files that exist on both ends are told apart by their bytes, so that what is not known of them is read.
     fn hashes_first(&self) -> bool {
         self.updates.compare == Compare::Contents
+    }
+
+    /// The metadata that this process, as a destination, can make equal.
+    fn settable(&self) -> Profile {
+        match rustix::process::geteuid().is_root() {
+            true => self.profile,
+            false => self.profile.without(Field::Uid).without(Field::Gid),
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Module {
     pub writable: bool,
     /// Whether numeric owner and group are kept, when this process may set them.
     pub owner: bool,
+    /// Whether clients that write may make files setuid and setgid.
+    pub setid: bool,
 }
 
 /// What a served session did, for the log.
@@ -93,7 +95,7 @@ fn session(
     })?;
     let wished = Profile::from_bits(hello.profile).ok_or_else(|| violation("an unknown profile"))?;
     let may_own = module.owner && (!push || rustix::process::geteuid().is_root());
-    let profile = wished.meet(Profile::new(may_own, false));
+    let profile = wished.meet(Profile::new(may_own, !push || module.setid).with_executability());
 
     let patterns: Vec<Vec<u8>> = hello.exclude.iter().map(|pattern| pattern.to_vec()).collect();
     let exclude = Filter::new(&patterns).map_err(|error| refused(error.to_string(), 1))?;

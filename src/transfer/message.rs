@@ -85,7 +85,7 @@ pub struct Hello {
     /// Push: the tree is one file of this name. Pull: what a single file is to be called, if not by its own name.
     pub only: Option<Name>,
     /// The metadata that the client would like to count ([`crate::snapshot::Profile::bits`]).
-    pub profile: u8,
+    pub profile: u16,
     /// Chunking parameters ([`crate::chunk::Params::to_bytes`]).
     pub params: Bounded<u8, 64>,
     /// Names to leave alone on both ends.
@@ -108,7 +108,7 @@ pub struct Welcome {
     /// Program and version, for people.
     pub agent: Text,
     /// The metadata that counts: at most what the client wished.
-    pub profile: u8,
+    pub profile: u16,
     /// The tree is one file, of this name.
     pub only: Option<Name>,
 }

@@ -40,6 +40,8 @@ struct WrittenModule {
     mode: Mode,
     #[serde(default = "yes")]
     owner: bool,
+    #[serde(default)]
+    setid: bool,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -67,11 +69,12 @@ impl Config {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             format!("line {line}: {}", error.message())
         })?;
-        let modules = written.modules.into_iter().map(|(name, WrittenModule { path, mode, owner })| {
-            check_module_name(&name)?;
-            let root = absolute(&folder.join(path))?;
-            Ok((name, Module { root, writable: matches!(mode, Mode::Rw), owner }))
-        });
+        let modules =
+            written.modules.into_iter().map(|(name, WrittenModule { path, mode, owner, setid })| {
+                check_module_name(&name)?;
+                let root = absolute(&folder.join(path))?;
+                Ok((name, Module { root, writable: matches!(mode, Mode::Rw), owner, setid }))
+            });
         Ok(Config { listen: written.listen, modules: modules.collect::<Result<_, String>>()? })
     }
 }
@@ -93,7 +96,7 @@ pub(super) fn module(text: &OsStr) -> Result<(String, Module), Usage> {
     let name = std::str::from_utf8(name).map_err(|_| wrong("a name that is not UTF-8"))?;
     check_module_name(name).map_err(|why| wrong(&why))?;
     let root = absolute(&path_of(path)).map_err(|why| wrong(&why))?;
-    Ok((name.to_owned(), Module { root, writable, owner: true }))
+    Ok((name.to_owned(), Module { root, writable, owner: true, setid: false }))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
@@ -106,12 +109,18 @@ mod tests {
 
     #[test]
     fn a_file_names_modules_below_its_own_folder() {
-        let text = "listen = \"[::]:1\"\n[modules.a]\npath = \"x\"\nmode = \"rw\"\nowner = false\n\
+        let text = "listen = \"[::]:1\"\n[modules.a]\npath = \"x\"\nmode = \"rw\"\nowner = false\nsetid = true\n\
                     [modules.b]\npath = \"/y\"\nmode = \"ro\"\n";
         let config = Config::parse(text, Path::new("/etc")).unwrap();
         assert_eq!(config.listen.as_deref(), Some("[::]:1"));
-        assert_eq!(config.modules["a"], Module { root: "/etc/x".into(), writable: true, owner: false });
-        assert_eq!(config.modules["b"], Module { root: "/y".into(), writable: false, owner: true });
+        assert_eq!(
+            config.modules["a"],
+            Module { root: "/etc/x".into(), writable: true, owner: false, setid: true }
+        );
+        assert_eq!(
+            config.modules["b"],
+            Module { root: "/y".into(), writable: false, owner: true, setid: false }
+        );
     }
 
     #[test]

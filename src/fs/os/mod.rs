@@ -54,6 +54,18 @@ pub fn create_root(path: &Path) -> io::Result<DirRef> {
     open_root(path)
 }
 
+/// The permission bits that this process gives to nothing it makes; 022 where the system does not tell.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the process's own state, which Linux tells nowhere else without changing it"
+)]
+pub fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o022)
+}
+
 /// Opens, for reading, the regular file an operator named. Links are followed; a FIFO does not block.
 ///
 /// # Errors

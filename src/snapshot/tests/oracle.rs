@@ -24,7 +24,7 @@ pub(super) fn check(snapshot: &Snapshot) {
         assert_eq!(snapshot.dir_tree(dir).unwrap().digests(), digests);
     }
     let bytes = [
-        &[1, snapshot.profile().bits()],
+        &[1, snapshot.profile().bits() as u8][..],
         &snapshot.params().id().0[..],
         &metadata(snapshot.meta(), 0o7777, snapshot.profile()),
         &directory(snapshot, DirId::ROOT, true),
@@ -95,7 +95,7 @@ fn encoded(snapshot: &Snapshot, entry: &Entry, full: bool) -> Vec<u8> {
 
 fn metadata(meta: Meta, mode_mask: u32, profile: Profile) -> Vec<u8> {
     let mode = meta.mode & mode_mask & if profile.setid() { 0o7777 } else { 0o1777 };
-    let owner = |id: u32| if profile.owner() { id } else { 0 };
+    let owner = |id: u32| if profile.uid() { id } else { 0 };
     let words = [mode, owner(meta.uid), owner(meta.gid)].map(u32::to_le_bytes).concat();
     [words, meta.mtime.secs.to_le_bytes().to_vec(), meta.mtime.nanos.to_le_bytes().to_vec()].concat()
 }

@@ -9,7 +9,8 @@ use super::finale::{Based, DirPlace};
 use super::listing::{Listed, OwnNodes};
 use super::update::{self, Verdict};
 use super::{
-    Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, Updates, kind_of, limits, violation,
+    Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, Updates, kind_of, limits,
+    meta_change, violation,
 };
 use crate::hash::Hash;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
@@ -324,7 +325,9 @@ impl Receiver {
         let profile = self.own.profile();
         let node = match kind {
             Kind::Symlink => Node::Symlink { target: Box::default() },
-            _ => Node::Special,
+            Kind::Dir => Node::Dir { dir: DirId::ROOT },
+            Kind::File | Kind::Link => Node::File { size: 0, root: None, link: None },
+            Kind::Special => Node::Special,
         };
         let mut entry = Entry { name: place.name.clone(), meta, node };
         let to = entry.counted(profile);
@@ -334,7 +337,7 @@ impl Receiver {
             return false;
         }
         self.report.metadata_only += 1;
-        let change = Change::Meta(self.meta_change(from, to));
+        let change = Change::Meta(meta_change(from, to));
         self.item(|this| this.path(place), change, kind);
         true
     }

@@ -584,18 +584,21 @@ impl Receiver {
             return self.item(|this| this.path(place), Change::Created, kind);
         };
         self.report.updated += 1;
-        let change = Change::Updated { size: was.size() != size, meta: self.meta_change(was.meta, meta) };
+        let now = Entry { meta, ..was.clone() };
+        let profile = self.own.profile();
+        let meta = meta_change(was.counted(profile), now.counted(profile));
+        let change = Change::Updated { size: was.size() != size, meta };
         self.item(|this| this.path(place), change, kind);
     }
+}
 
-    fn meta_change(&self, from: Meta, to: Meta) -> MetaChange {
-        let owner = self.own.profile().owner();
-        MetaChange {
-            mode: from.mode != to.mode,
-            uid: owner && from.uid != to.uid,
-            gid: owner && from.gid != to.gid,
-            mtime: from.mtime != to.mtime,
-        }
+/// What differs of metadata of which only what counts is left.
+fn meta_change(from: Meta, to: Meta) -> MetaChange {
+    MetaChange {
+        mode: from.mode != to.mode,
+        uid: from.uid != to.uid,
+        gid: from.gid != to.gid,
+        mtime: from.mtime != to.mtime,
     }
 }
 

@@ -33,7 +33,12 @@ pub(super) fn verdict(updates: &Updates, theirs: &Entry, own: Option<&Entry>) ->
     }
     let (Some(their_size), Some(own_size)) = (theirs.size(), own.size()) else { return Verdict::Take };
     let (their_time, own_time) = (theirs.meta.mtime, own.meta.mtime);
-    if updates.update && later(own_time, their_time, updates.window) {
+    // Of the source a time must be later by the whole window, as in rsync.
+    let newer_here = match updates.window {
+        0 => own_time > their_time,
+        window => their_time.secs.saturating_sub(own_time.secs) < i64::from(window),
+    };
+    if updates.update && newer_here {
         return Verdict::Keep;
     }
     let same_time =
@@ -104,8 +109,8 @@ mod tests {
             (newer, file(1, 5), Some(file(2, 6)), Verdict::Keep),
             (newer, file(1, 5), Some(file(2, 5)), Verdict::Take),
             (newer, link(), Some(file(2, 6)), Verdict::Take),
-            (near, file(1, 5), Some(file(2, 7)), Verdict::Take),
-            (near, file(1, 5), Some(file(2, 8)), Verdict::Keep),
+            (near, file(1, 5), Some(file(2, 3)), Verdict::Take),
+            (near, file(1, 5), Some(file(2, 4)), Verdict::Keep),
             (size, file(1, 5), Some(file(1, 9)), Verdict::KeepContents),
             (size, file(1, 5), Some(file(2, 5)), Verdict::Take),
             (quick, file(1, 5), Some(file(1, 5)), Verdict::KeepContents),

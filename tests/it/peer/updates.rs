@@ -41,4 +41,7 @@ fn quick_checks_read_as_little_as_rsync() {
     // Rsync's own rule for what is equal needs no flag there.
     let quick = Table { ours: &["-a", "--quick-check"], ..Table::default() };
     quick.check(&[&[], &["--delete"], &["-u"]]);
+    // A directory that was changed gets the source's time, however near its own is; there.
+    let window = Table { links: false, ..quick };
+    window.check(&[&["-O", "--modify-window=2", "-J"], &["-OJ", "-u", "-@1"], &["-O", "-@2", "--delete"]]);
 }

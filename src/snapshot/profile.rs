@@ -1,0 +1,255 @@
+//! Which metadata counts: it is compared, hashed, and made equal.
+
+use super::Meta;
+use super::entry::{DIR, FILE, SYMLINK};
+use crate::fs::Time;
+
+/// Which metadata counts. What a profile leaves out is read as zero on both ends, and left alone where it is.
+///
+/// As bits: those of [`Profile::new`] add; all others take away, so that zero means what it meant before they
+/// were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Profile(u16);
+
+/// Something that a profile may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The owner.
+    Uid,
+    /// The group.
+    Gid,
+    /// Permission bits.
+    Mode,
+    /// Modification times.
+    Time,
+    /// Those of directories.
+    DirTime,
+    /// Those of symbolic links.
+    LinkTime,
+}
+
+impl Field {
+    const ALL: [Field; 6] =
+        [Field::Uid, Field::Gid, Field::Mode, Field::Time, Field::DirTime, Field::LinkTime];
+
+    fn bit(self) -> u16 {
+        match self {
+            Field::Uid => 1 << 2,
+            Field::Gid => 1 << 3,
+            Field::Mode => 1 << 4,
+            Field::Time => 1 << 5,
+            Field::DirTime => 1 << 6,
+            Field::LinkTime => 1 << 7,
+        }
+    }
+}
+
+impl Profile {
+    const OWNER: u16 = 1;
+    const SETID: u16 = 1 << 1;
+    const EXECUTABLE: u16 = 1 << 8;
+
+    /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
+    #[must_use]
+    pub fn new(owner: bool, setid: bool) -> Profile {
+        Profile((u16::from(owner) * Profile::OWNER) | (u16::from(setid) * Profile::SETID))
+    }
+
+    /// The same without `field`.
+    #[must_use]
+    pub fn without(self, field: Field) -> Profile {
+        Profile(self.0 | field.bit())
+    }
+
+    /// The same, and whether anybody may execute a file counts, even where its permission bits do not.
+    #[must_use]
+    pub fn with_executability(self) -> Profile {
+        Profile(self.0 | Profile::EXECUTABLE)
+    }
+
+    /// The same, and the setuid and setgid bits count.
+    #[must_use]
+    pub fn with_setid(self) -> Profile {
+        Profile(self.0 | Profile::SETID)
+    }
+
+    fn leaves_out(self, field: Field) -> bool {
+        self.0 & field.bit() != 0
+    }
+
+    /// Whether the numeric owner counts.
+    #[must_use]
+    pub fn uid(self) -> bool {
+        self.0 & Profile::OWNER != 0 && !self.leaves_out(Field::Uid)
+    }
+
+    /// Whether the numeric group counts.
+    #[must_use]
+    pub fn gid(self) -> bool {
+        self.0 & Profile::OWNER != 0 && !self.leaves_out(Field::Gid)
+    }
+
+    /// Whether the setuid and setgid bits count, where permission bits do.
+    #[must_use]
+    pub fn setid(self) -> bool {
+        self.0 & Profile::SETID != 0
+    }
+
+    /// Whether permission bits count.
+    #[must_use]
+    pub fn mode(self) -> bool {
+        !self.leaves_out(Field::Mode)
+    }
+
+    /// Whether it counts that anybody may execute a file, and no other permission bit does.
+    #[must_use]
+    pub fn executability(self) -> bool {
+        !self.mode() && self.0 & Profile::EXECUTABLE != 0
+    }
+
+    /// Whether modification times of files count.
+    #[must_use]
+    pub fn time(self) -> bool {
+        !self.leaves_out(Field::Time)
+    }
+
+    /// Whether modification times of directories count.
+    #[must_use]
+    pub fn dir_time(self) -> bool {
+        self.time() && !self.leaves_out(Field::DirTime)
+    }
+
+    /// Whether modification times of symbolic links count.
+    #[must_use]
+    pub fn link_time(self) -> bool {
+        self.time() && !self.leaves_out(Field::LinkTime)
+    }
+
+    /// What counts in both profiles.
+    #[must_use]
+    pub fn meet(self, other: Profile) -> Profile {
+        let adds = Profile::OWNER | Profile::SETID | Profile::EXECUTABLE;
+        let takes = Field::ALL.iter().fold(0, |bits, field| bits | field.bit());
+        Profile(self.0 & other.0 & adds | (self.0 | other.0) & takes)
+    }
+
+    /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability; without: bit 2
+    /// owner, 3 group, 4 permission bits, 5 times, 6 those of directories, 7 those of symbolic links.
+    #[must_use]
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The profile that `bits` stand for, or `None` if an unknown bit is set.
+    #[must_use]
+    pub fn from_bits(bits: u16) -> Option<Profile> {
+        (bits < 1 << 9).then_some(Profile(bits))
+    }
+
+    /// What of a file's or directory's permission bits counts, where any do.
+    #[must_use]
+    pub fn file_mode(self, mode: u32) -> u32 {
+        mode & if self.setid() { 0o7777 } else { 0o1777 }
+    }
+
+    /// What of a directory's metadata counts.
+    #[must_use]
+    pub fn dir_meta(self, meta: Meta) -> Meta {
+        self.normalize(meta, DIR)
+    }
+
+    /// `meta` of an entry of kind byte `kind`, with what does not count set to zero.
+    pub(super) fn normalize(self, meta: Meta, kind: u8) -> Meta {
+        let mode = match kind {
+            SYMLINK => 0,
+            _ if self.mode() => self.file_mode(meta.mode),
+            FILE if self.executability() && meta.mode & 0o111 != 0 => 0o111,
+            _ => 0,
+        };
+        let timed = match kind {
+            DIR => self.dir_time(),
+            SYMLINK => self.link_time(),
+            _ => self.time(),
+        };
+        Meta {
+            mode,
+            uid: if self.uid() { meta.uid } else { 0 },
+            gid: if self.gid() { meta.gid } else { 0 },
+            mtime: if timed { meta.mtime } else { Time::default() },
+        }
+    }
+
+    /// Appends the profile as it stands in a snapshot's root: FORMAT.md, "snapshot root".
+    pub(super) fn encode_into(self, bytes: &mut Vec<u8>) {
+        match u8::try_from(self.0) {
+            Ok(bits) => bytes.extend_from_slice(&[1, bits]),
+            Err(_) => {
+                bytes.push(2);
+                bytes.extend_from_slice(&self.0.to_le_bytes());
+            }
+        }
+    }
+}
+
+impl Default for Profile {
+    /// Times and permission bits with setuid and setgid; no owner.
+    fn default() -> Profile {
+        Profile::new(false, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const META: Meta = Meta { mode: 0o4754, uid: 7, gid: 8, mtime: Time { secs: 9, nanos: 10 } };
+
+    #[test]
+    fn what_does_not_count_is_zero() {
+        let all = Profile::new(true, true);
+        let none = Time::default();
+        let executable = all.without(Field::Mode).with_executability();
+        for (profile, kind, expected) in [
+            (all, FILE, META),
+            (Profile::new(true, false), FILE, Meta { mode: 0o754, ..META }),
+            (Profile::new(false, true), DIR, Meta { uid: 0, gid: 0, ..META }),
+            (all.without(Field::Uid), FILE, Meta { uid: 0, ..META }),
+            (all.without(Field::Gid), FILE, Meta { gid: 0, ..META }),
+            (all.without(Field::Mode), FILE, Meta { mode: 0, ..META }),
+            (executable, FILE, Meta { mode: 0o111, ..META }),
+            (executable, DIR, Meta { mode: 0, ..META }),
+            (all.without(Field::Time), FILE, Meta { mtime: none, ..META }),
+            (all.without(Field::Time), DIR, Meta { mtime: none, ..META }),
+            (all.without(Field::DirTime), DIR, Meta { mtime: none, ..META }),
+            (all.without(Field::DirTime), FILE, META),
+            (all, SYMLINK, Meta { mode: 0, ..META }),
+            (all.without(Field::LinkTime), SYMLINK, Meta { mode: 0, mtime: none, ..META }),
+        ] {
+            assert_eq!(profile.normalize(META, kind), expected, "{profile:?} {kind}");
+        }
+    }
+
+    #[test]
+    fn both_profiles_must_count_what_counts() {
+        let all = Profile::new(true, true).with_executability();
+        for field in Field::ALL {
+            let less = Profile::new(true, true).without(field);
+            assert_eq!(all.meet(less), less);
+            assert_eq!(less.meet(all), less);
+        }
+        assert_eq!(all.meet(Profile::new(false, true)), Profile::new(false, true));
+        assert_eq!(all.meet(all), all);
+    }
+
+    #[test]
+    fn bits_beyond_a_byte_make_another_version() {
+        let encoded = |profile: Profile| {
+            let mut bytes = Vec::new();
+            profile.encode_into(&mut bytes);
+            bytes
+        };
+        assert_eq!(encoded(Profile::new(true, true)), [1, 3]);
+        assert_eq!(encoded(Profile::new(true, true).with_executability()), [2, 3, 1]);
+        assert_eq!(Profile::from_bits(1 << 9), None);
+    }
+}

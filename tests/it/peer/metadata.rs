@@ -1,0 +1,32 @@
+//! Which metadata is kept.
+
+use super::Table;
+
+#[test]
+fn metadata_is_kept_or_left_alone_as_rsync_does() {
+    // Of a hard-linked file rsync keeps what the first name that is there has; we go by the first name.
+    // What has another time rsync writes again, which touches its directory; we compare bytes, as it does with -c.
+    let no_links = Table { theirs: &["-aHc"], links: false, ..Table::default() };
+    no_links.check(&[
+        &["--no-perms"],
+        &["--no-p", "--delete"],
+        &["--no-p", "-E"],
+        &["--no-perms", "--executability", "-O"],
+        &["-O"],
+        &["-O", "--delete"],
+        &["-J"],
+        &["--omit-link-times", "--omit-dir-times"],
+        &["--no-o"],
+        &["--no-owner", "--no-group"],
+        &["--no-g", "-J"],
+        &["--no-p", "-p"],
+        &["-O", "-u"],
+    ]);
+}
+
+#[test]
+fn without_times_what_is_written_has_the_time_of_the_run() {
+    // Not with --delete: what is moved there keeps its time.
+    let by_bytes = Table { theirs: &["-aHc"], links: false, ..Table::default() };
+    by_bytes.check(&[&["--no-times"], &["--no-t", "-O"], &["--no-t", "--no-p", "--no-o", "--no-g"]]);
+}
