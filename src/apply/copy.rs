@@ -69,3 +69,20 @@ pub(super) fn copy(target: &dyn File, piece: &Piece, buffer: &mut Vec<u8>) -> Co
         Err(error) => Copied::Failed(error),
     }
 }
+
+/// Copies all bytes of a file to another.
+///
+/// # Errors
+/// Those of reading and writing.
+pub(super) fn copy_bytes(source: &dyn File, target: &dyn File) -> io::Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut offset = 0;
+    loop {
+        let count = source.read_full_at(&mut buffer, offset)?;
+        target.write_all_at(&buffer[..count], offset)?;
+        offset += count as u64;
+        if count < buffer.len() {
+            return Ok(());
+        }
+    }
+}

@@ -22,6 +22,7 @@ mod stage;
 mod tests;
 mod worker;
 
+pub use commit::backup::{Backup, BackupDir};
 pub use commit::{Committed, Late};
 pub use stage::{Made, Stage};
 pub use worker::{Done, Worker};

@@ -201,6 +201,7 @@ pub(super) fn hello(
         checksum: options.checksum,
         itemize: options.itemize,
         updates: options.updates,
+        removal: options.removal.clone(),
     }
 }
 

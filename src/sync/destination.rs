@@ -2,25 +2,28 @@
 //! commit when both agree.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
 use super::source::await_tree;
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
-use super::{CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
-use crate::apply::{ApplyError, Done, Late, Made, Stage, Worker};
+use super::{CODE_DELETIONS, CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
+use crate::apply::{ApplyError, Backup, BackupDir, Done, Late, Made, Stage, Worker};
 use crate::codec::Bounded;
 use crate::fs::Time;
 use crate::hash::Hash;
 use crate::limits::PATH_BYTES_MAX;
 use crate::monitor::Phase;
-use crate::path::RelPath;
+use crate::path::{Escaped, RelPath};
 use crate::scan::{Fingerprint, Scan, Seen};
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
-use crate::transfer::message::{Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage};
+use crate::transfer::message::{
+    self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
+};
 use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
 
 /// Batches of actions that wait for one staging thread at most.
@@ -87,10 +90,16 @@ pub(super) fn run(
         single: tree.place.only.is_some(),
         delta: !wire.outbox.is_local(),
         updates: options.updates,
+        deletions_max: options.removal.max,
+        ignore_errors: options.removal.ignore_errors,
+        // A backup is made of what is there under the old name.
+        moves: options.removal.backup.is_none(),
     };
+    let backup =
+        options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage, empty };
+    let session = Session { wire, options, tell_items, stage: &stage, empty, backup };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
@@ -112,6 +121,19 @@ pub(super) fn run(
     session.settle(tree, received, finale)
 }
 
+fn open_backup(place: &super::Place, wished: &message::Backup) -> Result<Backup, SyncError> {
+    let dir = wished.dir.as_ref().map(|dir| {
+        let (root, path) = place.around.find(dir).map_err(|source| SyncError::Root {
+            path: PathBuf::from(Escaped(dir).to_string()),
+            operation: "open the backup directory",
+            source,
+        })?;
+        let path = place.around.below.components().fold(path, |path, name| path.join(&name));
+        Ok::<_, SyncError>(BackupDir { root, path })
+    });
+    Ok(Backup { suffix: wished.suffix.to_vec(), dir: dir.transpose()? })
+}
+
 fn tell_tree(tree: &Tree, wire: &Wire, more: bool, leftovers: bool) {
     let errors = tree.scan.errors.len() as u64;
     let message = TreeMessage { errors, more, leftovers, ..TreeMessage::of(&tree.scan.snapshot) };
@@ -125,6 +147,8 @@ struct Session<'a> {
     stage: &'a Arc<Stage>,
     /// The destination has nothing yet.
     empty: bool,
+    /// Where what is replaced or deleted is kept.
+    backup: Option<Backup>,
 }
 
 /// What a session leaves to be done when everything is staged.
@@ -338,12 +362,23 @@ impl Session<'_> {
             (false, true) => CODE_VANISHED,
             (false, false) => CODE_PARTIAL,
         };
+        if finale.withheld > 0 {
+            let text =
+                format!("{} names would be deleted, more than --max-delete allows: none is", finale.withheld);
+            received.problems.push(Problem { path: RelPath::root(), text });
+            received.code = received.code.max(CODE_DELETIONS);
+        }
         if self.options.dry_run {
             return Ok((received, None));
         }
         self.options.monitor.begin(Phase::Commit, None, None);
         let failed = received.problems.iter().map(|problem| problem.path.clone()).collect();
-        let late = Late { metas: &staged.metas, failed: &failed, delete: self.options.delete };
+        let late = Late {
+            metas: &staged.metas,
+            failed: &failed,
+            delete: self.options.delete || self.options.removal.force,
+            backup: self.backup.as_ref(),
+        };
         let committed = self.stage.commit(&finale, late)?;
         received.problems.extend(committed.errors.iter().map(problem));
         if !committed.errors.is_empty() {

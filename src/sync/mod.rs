@@ -14,6 +14,7 @@
 //! [`Sender`]: crate::transfer::Sender
 //! [`Receiver`]: crate::transfer::Receiver
 
+mod around;
 pub mod client;
 mod destination;
 mod error;
@@ -31,6 +32,7 @@ mod wire;
 
 use std::sync::Arc;
 
+pub use around::Around;
 pub use error::SyncError;
 pub use local::sync_dirs;
 pub use tree::{Place, Tree};
@@ -45,13 +47,15 @@ use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};
 use crate::snapshot::{Field, Profile};
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Abort, Compare, Item, Message, Report, TEXT_BYTES_MAX, Updates};
+use crate::transfer::message::{Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates};
 
 /// How to synchronize.
 #[derive(Clone)]
 pub struct Options {
     /// Remove from the destination what the source has not.
     pub delete: bool,
+    /// What else may be removed, and what is kept of it.
+    pub removal: Removal,
     /// Change nothing; tell what would change.
     pub dry_run: bool,
     /// Trust no index: read every file.
@@ -84,6 +88,7 @@ impl Default for Options {
         let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
         Options {
             delete: false,
+            removal: Removal::default(),
             dry_run: false,
             checksum: false,
             params: Params::quick(),
@@ -151,6 +156,8 @@ pub struct Problem {
 
 /// Some paths could not be made equal.
 pub const CODE_PARTIAL: u8 = 23;
+/// There was more to delete than allowed.
+pub const CODE_DELETIONS: u8 = 25;
 /// Some files of the source vanished or changed while they were read.
 pub const CODE_VANISHED: u8 = 24;
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::tree::root_error;
-use super::{Place, SyncError};
+use super::{Around, Place, SyncError};
 use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os};
 use crate::path::{Name, RelPath};
 
@@ -62,9 +62,9 @@ impl Source {
     #[must_use]
     pub fn shown_as(self, shown: Option<Name>) -> Place {
         match (self.shape, self.place) {
-            (Shape::File(real), Place { root, path, .. }) => {
+            (Shape::File(real), Place { root, path, around, .. }) => {
                 let shown = shown.unwrap_or_else(|| real.clone());
-                Place { root: one_file(root, real, shown.clone()), path, only: Some(shown) }
+                Place { root: one_file(root, real, shown.clone()), path, only: Some(shown), around }
             }
             (_, place) => place,
         }
@@ -92,7 +92,9 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
             let outer = open_or_create(path, dry_run)?;
             let inner = path.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
             let root = enter(&outer.root, name, true, dry_run);
-            Ok(Place::new(root.map_err(|error| root_error(&inner, "open", error))?, &inner))
+            let root = root.map_err(|error| root_error(&inner, "open", error))?;
+            let around = Around::local(path.to_owned()).with(RelPath::root().join(name));
+            Ok(Place { around, ..Place::new(root, &inner) })
         }
         Shape::File(name) => {
             let Some(own_name) = file_name(path) else {
@@ -100,7 +102,8 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
                 return Ok(Place { only: Some(name.clone()), ..place });
             };
             let (parent, _) = split(path).map_err(|error| root_error(path, "open", error))?;
-            Ok(Place { only: Some(own_name), ..Place::open(&parent)? })
+            let around = Around::local(parent.clone());
+            Ok(Place { only: Some(own_name), around, ..Place::open(&parent)? })
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::client::agent;
 use super::resolve::below;
 use super::wire::{self, Use};
-use super::{Options, Place, SyncError, Tree, destination, source};
+use super::{Around, Options, Place, SyncError, Tree, destination, source};
 use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
@@ -107,6 +107,7 @@ fn session(
         exclude,
         itemize: false,
         updates: hello.updates,
+        removal: hello.removal.clone(),
         ..options.clone()
     };
 
@@ -142,7 +143,15 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
     };
     let root = os::open_root(&module.root).map_err(failed)?;
     let push = hello.direction == Direction::Push;
-    let at = |dir, path: &RelPath, only| Place { only, ..Place::new(dir, &module.root.join(os_path(path))) };
+    let at = |dir, path: &RelPath, only| {
+        // A source without a slash at its end asked for a name of its own below the destination.
+        let (start, below) = match path.split_last() {
+            Some((start, name)) if hello.make == 2 => (start, RelPath::root().join(&name)),
+            _ => (path.clone(), RelPath::root()),
+        };
+        let around = Around::module(root.clone(), start).with(below);
+        Place { only, around, ..Place::new(dir, &module.root.join(os_path(path))) }
+    };
     if let Some(file) = hello.only.as_ref().filter(|_| push) {
         // To a directory, under its own name; else to a file of that path, there already or not.
         let (dir, name) =

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Options, SyncError};
+use super::{Around, Options, SyncError};
 use crate::fs::{DirRef, Time, os};
 use crate::path::{Name, RelPath};
 use crate::scan::{self, Cache, Index, Key, Opener, Scan, scan};
@@ -19,13 +19,15 @@ pub struct Place {
     pub path: PathBuf,
     /// Only this name of the root directory takes part: a single file.
     pub only: Option<Name>,
+    /// Where other paths that the user wrote for a destination begin.
+    pub around: Around,
 }
 
 impl Place {
     /// The tree below an open directory.
     #[must_use]
     pub fn new(root: DirRef, path: &Path) -> Place {
-        Place { root, path: absolute(path), only: None }
+        Place { root, path: absolute(path), only: None, around: Around::local(path.to_owned()) }
     }
 
     /// Opens a directory that is there.

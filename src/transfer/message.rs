@@ -69,6 +69,28 @@ pub struct Updates {
     pub window: u32,
 }
 
+/// What may be removed, beside what [`Hello::delete`] says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Names to delete at most; where there are more, none is.
+    pub max: Option<u64>,
+    /// A directory that holds something may be replaced by what is none.
+    pub force: bool,
+    /// Delete even if not all of the source could be read.
+    pub ignore_errors: bool,
+    /// What is replaced or deleted stays under another name.
+    pub backup: Option<Backup>,
+}
+
+/// Names of what is replaced or deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// What is appended.
+    pub suffix: Text,
+    /// The directory it goes to, seen from the destination; beside its old name without one.
+    pub dir: Option<Text>,
+}
+
 /// The client's first message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -100,6 +122,8 @@ pub struct Hello {
     pub itemize: bool,
     /// Which names change what the destination has.
     pub updates: Updates,
+    /// What may be removed.
+    pub removal: Removal,
 }
 
 /// The server's answer.

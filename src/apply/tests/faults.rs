@@ -1,5 +1,6 @@
 //! One operation fails: the right exit code, the old file intact, nothing left behind.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -406,7 +407,7 @@ fn second_run_into_one_destination_is_refused_with_the_owner() {
     );
     assert_eq!(error.code(), 11);
     drop(held);
-    let place = Place { root: target.root(), path: "/to".into(), only: None };
+    let place = Place::new(target.root(), Path::new("/to"));
     place.lock().unwrap();
 }
 

@@ -562,7 +562,7 @@ impl<'a> Pair<'a> {
         self.session.deletions = finale.deletions.len();
         if !self.setup.options.dry_run {
             let delete = self.setup.options.delete;
-            let late = Late { metas: &self.metas, failed: &Default::default(), delete };
+            let late = Late { metas: &self.metas, failed: &Default::default(), delete, backup: None };
             let committed = self.stage.commit(&finale, late).map_err(Failure::Apply)?;
             if !committed.errors.is_empty() {
                 root = None;

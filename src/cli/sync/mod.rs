@@ -119,7 +119,7 @@ impl Args {
         };
         self.selection.apply(&mut options)?;
         self.metadata.apply(&mut options);
-        self.deletion.apply(&mut options);
+        self.deletion.apply(&mut options)?;
         self.writing.apply(&mut options, home);
         self.connection.apply(&mut options);
         Ok(options)

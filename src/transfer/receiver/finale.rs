@@ -85,6 +85,8 @@ pub struct Finale {
     pub links: Vec<(Place, RelPath)>,
     /// Names to delete: the topmost only.
     pub deletions: Vec<EntryId>,
+    /// Names that would have been deleted, if there were not more of them than allowed.
+    pub withheld: u64,
     /// Directories that were compared, parents first.
     pub dirs: Vec<FinalDir>,
 }
@@ -121,7 +123,7 @@ impl Receiver {
 
     /// Whether names that the source lacks may go: what could not be read there is not known to be gone.
     pub(super) fn may_delete(&self) -> bool {
-        self.options.delete && self.theirs.errors == 0 && !self.unreadable
+        self.options.delete && (self.options.ignore_errors || self.theirs.errors == 0 && !self.unreadable)
     }
 
     /// Special entries are no part of any digest, so they may stand in directories that were not compared.
@@ -180,7 +182,11 @@ impl Receiver {
     fn may_move(&self, base: DirId, place: &Place) -> bool {
         let parent_in_place = self.places.get(place.dir.0 as usize).is_some_and(|dir| dir.own.is_some());
         let free = |entry| self.is_doomed(entry) && !self.moves_within(entry);
-        if !parent_in_place || self.options.filtered || !self.own.entry_of(base).is_some_and(free) {
+        if !parent_in_place
+            || self.options.filtered
+            || !self.options.moves
+            || !self.own.entry_of(base).is_some_and(free)
+        {
             return false;
         }
         let mut below = vec![base];
@@ -292,7 +298,10 @@ impl Receiver {
         let snapshot = self.own.clone();
         let doomed = match from {
             LocalFile::Entry(id) => {
-                self.is_doomed(id) && !self.moves_within(id) && self.taken_files.insert(id)
+                self.options.moves
+                    && self.is_doomed(id)
+                    && !self.moves_within(id)
+                    && self.taken_files.insert(id)
             }
             LocalFile::Leftover(_) => false,
         };
@@ -340,7 +349,7 @@ impl Receiver {
             return Err(ProtocolError::RootsDiffer { ours: mirror_root(&mirror), theirs: self.root });
         }
         let links = self.links(&mirror)?;
-        let deletions = self.deletions();
+        let (deletions, withheld) = self.deletions();
         let profile = self.own.profile();
         let dirs = self
             .places
@@ -359,6 +368,7 @@ impl Receiver {
             moved_metas: std::mem::take(&mut self.moved_metas),
             links,
             deletions,
+            withheld,
             dirs: dirs.collect(),
             mirror,
         })
@@ -388,10 +398,10 @@ impl Receiver {
         Ok(links)
     }
 
-    /// The names to delete, counted and told.
-    fn deletions(&mut self) -> Vec<EntryId> {
+    /// The names to delete, counted and told; and how many are not, because they are too many.
+    fn deletions(&mut self) -> (Vec<EntryId>, u64) {
         if !self.may_delete() {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
         let snapshot = self.own.clone();
         let mut deletions: Vec<EntryId> = self.doomed.iter().copied().collect();
@@ -407,11 +417,21 @@ impl Receiver {
                 }
                 below.extend(snapshot.entry_ids(dir).map(EntryId));
             }
-            if seen.insert(id) && !self.taken_files.contains(&id) {
-                self.report.deleted += 1;
-                self.item(|_| snapshot.path(id), Change::Deleted, kind_of(&entry.node));
+            if !self.taken_files.contains(&id) {
+                seen.insert(id);
             }
         }
-        deletions
+        let count = seen.len() as u64;
+        if self.options.deletions_max.is_some_and(|max| count > max) {
+            // What was moved is gone from there all the same.
+            return (self.taken_files.iter().copied().collect(), count);
+        }
+        let mut seen: Vec<EntryId> = seen.into_iter().collect();
+        seen.sort_unstable();
+        for id in seen {
+            self.report.deleted += 1;
+            self.item(|_| snapshot.path(id), Change::Deleted, kind_of(&snapshot.entry(id).node));
+        }
+        (deletions, 0)
     }
 }

@@ -62,6 +62,12 @@ pub struct Options {
     pub delta: bool,
     /// Which names change what is here.
     pub updates: Updates,
+    /// Names to delete at most; where there are more, none is.
+    pub deletions_max: Option<u64>,
+    /// Delete even if not all of the source could be read.
+    pub ignore_errors: bool,
+    /// What is at another name may be moved, instead of being copied and deleted.
+    pub moves: bool,
 }
 
 impl Default for Options {
@@ -74,6 +80,9 @@ impl Default for Options {
             single: false,
             delta: true,
             updates: Updates::default(),
+            deletions_max: None,
+            ignore_errors: false,
+            moves: true,
         }
     }
 }

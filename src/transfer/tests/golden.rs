@@ -86,6 +86,12 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             compare: Compare::SizeAndTime,
             window: 2,
         },
+        removal: Removal {
+            max: Some(100),
+            force: true,
+            ignore_errors: false,
+            backup: Some(Backup { suffix: text("~"), dir: Some(text("../old")) }),
+        },
     };
     let tree = Tree {
         root: Some(hash(9)),

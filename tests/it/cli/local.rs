@@ -139,6 +139,41 @@ fn names_that_the_source_has_not_stay_without_delete() {
 }
 
 #[test]
+fn more_to_delete_than_allowed_deletes_nothing() {
+    let bench = bench();
+    for name in ["a", "b", "dir2/c"] {
+        bench.write(&format!("dst/{name}"), name);
+    }
+    bench.write("dst/moved", noise(1, 300_000));
+    let ran = bench.run(&["sync", "--delete", "--max-delete=3", "src/", "dst"]);
+    assert!(ran.code == 25 && ran.err.contains("4 names would be deleted"), "{}", ran.err);
+    assert!(bench.has("dst/a") && bench.has("dst/b") && bench.has("dst/dir2/c"));
+    assert_eq!(bench.read("dst/file"), "hello");
+    // What was moved is no deletion.
+    assert!(bench.has("dst/dir/large") && !bench.has("dst/moved"));
+    bench.ok(&["sync", "--delete", "--max-delete=4", "src/", "dst"]);
+    bench.assert_equal("src", "dst");
+}
+
+#[test]
+fn backups_hold_what_was_replaced_and_what_was_deleted() {
+    let bench = bench();
+    bench.write("dst/file", "old");
+    bench.write("dst/gone/x", "deleted");
+    bench.ok(&["sync", "-b", "--delete", "src/", "dst"]);
+    assert_eq!((bench.read("dst/file~"), bench.read("dst/gone/x~")), ("old".into(), "deleted".into()));
+    bench.write("dst/file", "again");
+    bench.ok(&["sync", "-b", "--backup-dir=old", "--suffix=.1", "--delete", "src", "dst"]);
+    bench.write("dst/src/file", "third");
+    bench.ok(&["sync", "--backup-dir=old", "src", "dst"]);
+    assert_eq!(bench.read("dst/old/src/file"), "third");
+    assert_eq!(bench.read("dst/src/file"), "hello");
+    for args in [&["--suffix=a/b", "-b"][..], &["-b", "--suffix="]] {
+        bench.fails(1, &[&["sync"], args, &["src/", "dst"]].concat());
+    }
+}
+
+#[test]
 fn mistakes_on_the_command_line_exit_with_1() {
     let bench = bench();
     let check = |args: &[&str], part: &str| {

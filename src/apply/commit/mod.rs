@@ -1,10 +1,13 @@
 //! What was staged → what users see, in an order that survives a power cut at any point.
 
+pub(super) mod backup;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use self::backup::{Backup, Keeper};
 use super::ApplyError;
 use super::stage::{Handles, Rename, Stage, lock};
 use super::worker::attrs;
@@ -18,7 +21,7 @@ use crate::transfer::receiver::{FinalDir, Finale, Place};
 const METAS_A_THREAD: usize = 2048;
 
 /// What is done when everything is staged, beside the finale.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Late<'a> {
     /// Files and links that stay and whose metadata differs: where, what it is to be, what it is.
     pub metas: &'a [(Place, Meta, Meta)],
@@ -26,6 +29,8 @@ pub struct Late<'a> {
     pub failed: &'a HashSet<RelPath>,
     /// Whether directories that hold something may be replaced.
     pub delete: bool,
+    /// Where what is replaced or deleted is kept.
+    pub backup: Option<&'a Backup>,
 }
 
 /// What a commit could not do; everything else is durable.
@@ -49,6 +54,11 @@ struct Commit<'a> {
     /// The mirror's number of the destination's directories.
     mirrors: HashMap<DirId, DirId>,
     delete: bool,
+    keeper: Option<Keeper<'a>>,
+    /// Backups that stand beside what they were made of: they stay, even if the source has no such names.
+    saved: HashSet<RelPath>,
+    /// What was called so before it got a temporary name.
+    displaced_names: HashMap<(DirId, Name), Name>,
 }
 
 impl Stage {
@@ -67,12 +77,16 @@ impl Stage {
             touched: HashSet::new(),
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
             delete: late.delete,
+            keeper: late.backup.map(|backup| Keeper::new(backup, &finale.mirror)),
+            saved: HashSet::new(),
+            displaced_names: HashMap::new(),
         };
         let mut renames = std::mem::take(&mut *lock(&self.renames));
         // By directory, so that each is opened once.
         renames.sort_by_key(|rename| rename.dir);
         let visible = !renames.is_empty() || !finale.moves.is_empty();
-        if visible {
+        let backed_up = commit.back_up(&mut renames, finale)?;
+        if visible || backed_up {
             commit.barrier()?;
         }
         self.committing.store(true, Ordering::Relaxed);
@@ -238,6 +252,7 @@ impl Commit<'_> {
                 self.may_replace(&handle, place)?;
                 handle.exchange(temporary, name).map_err(self.failed(place, "exchange"))?;
                 lock(&self.stage.displaced).push((*dir, temporary.clone()));
+                self.displaced_names.insert((*dir, temporary.clone()), name.clone());
                 Ok(())
             }
             // A directory that could not be made: its error was told.
@@ -288,6 +303,9 @@ impl Commit<'_> {
 
     fn remove_displaced(&mut self, place: &Place) -> Result<(), ApplyError> {
         let handle = self.handles.mirror(place.dir)?;
+        if self.keep_displaced(&handle, place).map_err(self.failed(place, "back up"))? {
+            return Ok(());
+        }
         let remove = || remove_tree(&*handle, &place.name);
         self.stage.change(place.dir, &handle, remove).map_err(self.failed(place, "remove"))
     }
@@ -418,6 +436,7 @@ impl Commit<'_> {
         match node {
             Node::Dir { .. } => dir.remove_dir(name),
             _ if lock(&self.stage.kept).contains(&entry) => Ok(()),
+            _ if !self.saved.is_empty() && self.saved.contains(&self.stage.own.path(entry)) => Ok(()),
             _ => dir.remove_file(name),
         }
     }

@@ -1,0 +1,122 @@
+//! A path that the user wrote relative to the destination → a directory that is there, and the way from there.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::fs::{DirRef, os};
+use crate::path::{Name, RelPath};
+
+/// Where such paths begin.
+#[derive(Clone)]
+pub struct Around {
+    start: Start,
+    /// Where the tree is, seen from there: a source without a slash at its end has its own name below the
+    /// destination.
+    pub(super) below: RelPath,
+}
+
+#[derive(Clone)]
+enum Start {
+    /// A path of this machine, which its user may leave.
+    Local(PathBuf),
+    /// A path in a module, which a peer may not.
+    Module { root: DirRef, path: RelPath },
+}
+
+impl Around {
+    /// The destination is this path.
+    pub(super) fn local(path: PathBuf) -> Around {
+        Around { start: Start::Local(path), below: RelPath::root() }
+    }
+
+    /// The destination is `path` in the module at `root`.
+    pub(super) fn module(root: DirRef, path: RelPath) -> Around {
+        Around { start: Start::Module { root, path }, below: RelPath::root() }
+    }
+
+    /// The tree is `below` the destination.
+    pub(super) fn with(self, below: RelPath) -> Around {
+        Around { below, ..self }
+    }
+
+    /// The directory that `written` names: one that is there, and what follows, which may not be.
+    ///
+    /// # Errors
+    /// `EINVAL` if it leads out of a module; otherwise why the way there cannot be opened.
+    pub(super) fn find(&self, written: &[u8]) -> io::Result<(DirRef, RelPath)> {
+        match &self.start {
+            Start::Local(path) => local(path.join(OsStr::from_bytes(written))),
+            Start::Module { root, path } => Ok((root.clone(), within(path, written)?)),
+        }
+    }
+}
+
+/// The longest part of a path that is there, and the rest.
+fn local(mut path: PathBuf) -> io::Result<(DirRef, RelPath)> {
+    let mut rest = Vec::new();
+    loop {
+        match os::open_root(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = path.file_name().map(|name| Name::new(name.as_bytes()));
+                rest.push(name.and_then(Result::ok).ok_or(error)?);
+                path.pop();
+                if path.as_os_str().is_empty() {
+                    path.push(".");
+                }
+            }
+            opened => {
+                let path = rest.iter().rev().fold(RelPath::root(), |path, name| path.join(name));
+                return Ok((opened?, path));
+            }
+        }
+    }
+}
+
+/// `written`, seen from `path`, without leaving the root; an absolute path begins there.
+fn within(path: &RelPath, written: &[u8]) -> io::Result<RelPath> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let mut names: Vec<Name> = match written.first() {
+        Some(b'/') => Vec::new(),
+        _ => path.components().collect(),
+    };
+    for part in written.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(names.pop().ok_or_else(invalid)?),
+            name => names.push(Name::new(name).map_err(|_| invalid())?),
+        }
+    }
+    Ok(names.iter().fold(RelPath::root(), |path, name| path.join(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_a_module_stays_in_it() {
+        let path = RelPath::new(b"a/b").unwrap();
+        let check = |written: &str, expected: Option<&str>| {
+            let found = within(&path, written.as_bytes()).ok().map(|path| path.to_string());
+            assert_eq!(found.as_deref(), expected, "{written}");
+        };
+        check("old", Some("a/b/old"));
+        check("../old", Some("a/old"));
+        check("../../old", Some("old"));
+        check("../..", Some("."));
+        check("../../../old", None);
+        check("/old/./x//", Some("old/x"));
+        check("/..", None);
+    }
+
+    #[test]
+    fn what_is_not_there_of_a_local_path_is_the_way_from_what_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let find = |written: &str| Around::local(temp.path().to_owned()).find(written.as_bytes());
+        assert_eq!(find("a/b").unwrap().1.to_string(), "a/b");
+        assert_eq!(find(".").unwrap().1.to_string(), ".");
+        assert!(find("a/../b").is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! What is removed, and what is kept of it.
+
+use super::Table;
+
+#[test]
+fn what_the_source_has_not_goes_whatever_the_time_is_called() {
+    Table { seeds: 3, ..Table::default() }.check(&[
+        &["--del"],
+        &["--delete-before"],
+        &["--delete-during"],
+        &["--delete-delay"],
+        &["--delete-after"],
+        &["--delete", "--max-delete=1000"],
+        &["--delete", "--ignore-errors"],
+    ]);
+}
+
+#[test]
+fn directories_in_the_way_go_with_force() {
+    Table::default().check(&[&["--force"], &["--force", "--delete"]]);
+}
+
+#[test]
+fn backups_are_made_where_rsync_makes_them() {
+    // What has another time rsync writes again, and keeps a backup of; we compare bytes, as it does with -c. Of
+    // what is a directory on one end alone it keeps files one by one, and then cannot remove the directory.
+    let bytes = Table { theirs: &["-aHcO"], ours: &["-aO"], mixed: false, links: false, ..Table::default() };
+    bytes.check(&[
+        &["-b"],
+        &["--backup", "--suffix=.old"],
+        &["-b", "--backup-dir=../old"],
+        &["--backup-dir=../a/b", "--suffix=.1"],
+        &["-b", "--backup-dir=../old", "--delete"],
+        &["-b", "--backup-dir=../old", "--delete", "-u"],
+    ]);
+}
