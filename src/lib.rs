@@ -90,7 +90,7 @@
 //! });
 //!
 //! let link = io_link(our_reader, our_writer, None)?;
-//! let remote = Remote { module: "docs".to_owned(), path: RelPath::root(), contents: true };
+//! let remote = Remote::Module { module: "docs".to_owned(), path: RelPath::root(), contents: true };
 //! let source = resolve::source(&from.join(""))?; // a slash at the end: what is in the directory
 //! let summary = client::push(link, &remote, source, &Options::default())?;
 //!

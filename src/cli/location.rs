@@ -77,7 +77,7 @@ fn url(rest: &[u8]) -> Result<Location, String> {
     // As in a local path, slashes in a row are one.
     let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
     let path = RelPath::new(&names.join(&b'/')).map_err(|error| error.to_string())?;
-    Ok(Location::Remote { server, remote: Remote { module, path, contents } })
+    Ok(Location::Remote { server, remote: Remote::Module { module, path, contents } })
 }
 
 fn server(text: &[u8]) -> Result<Server, String> {
@@ -136,11 +136,11 @@ mod tests {
 
     fn remote(text: &str) -> Result<(String, String, String, bool), String> {
         match Location::parse(OsStr::new(text)) {
-            Ok(Location::Remote { server, remote }) => {
-                let path = String::from_utf8(remote.path.as_bytes().to_vec()).unwrap();
-                Ok((server.known_as(), remote.module, path, remote.contents))
+            Ok(Location::Remote { server, remote: Remote::Module { module, path, contents } }) => {
+                let path = String::from_utf8(path.as_bytes().to_vec()).unwrap();
+                Ok((server.known_as(), module, path, contents))
             }
-            Ok(Location::Local(path)) => panic!("{path:?} is local"),
+            Ok(other) => panic!("{text} is {other:?}"),
             Err(error) => Err(error.to_string()),
         }
     }
