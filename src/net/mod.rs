@@ -36,6 +36,7 @@
 //! ```
 
 mod base32;
+pub mod bootstrap;
 mod error;
 mod identity;
 mod io;
