@@ -22,6 +22,7 @@ mod progress;
 mod rate;
 mod report;
 mod serve;
+mod ssh;
 mod sync;
 mod tree;
 mod trust;
