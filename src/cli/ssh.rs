@@ -8,11 +8,14 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::connect::{Attempt, STAGGER, limits, race};
 use super::error::{CODE_PROTOCOL, CODE_SOCKET, CODE_USAGE, CODE_VERSION, Usage};
@@ -116,7 +119,7 @@ pub(super) struct Lifeline {
     _process: Process,
 }
 
-/// Ssh, killed if it is given up before there is a session.
+/// Ssh, stopped if it is given up before there is a session.
 struct Process {
     child: Child,
     wanted: bool,
@@ -124,9 +127,9 @@ struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.wanted {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if !self.wanted && matches!(self.child.try_wait(), Ok(None)) {
+            // Not a kill: ssh may have to give the terminal back its echo.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         }
     }
 }
@@ -140,6 +143,7 @@ impl Far {
         let [program, args @ ..] = &words[..] else {
             return Err(Usage::new("an empty command for ssh").into());
         };
+        let addrs = addrs(program, args, host, wish.udp)?;
         let identity = Identity::ephemeral();
         let request = Request { udp: wish.udp, client: identity.peer_id() };
         // A question of ssh must not stand in a bar.
@@ -165,7 +169,6 @@ impl Far {
             let _ = tell.send(Said { line, reader });
         })?;
         let (host, wish, progress) = (host.clone(), wish.clone(), progress.clone());
-        let addrs = addrs(&host, wish.udp)?;
         Ok(Far { host, wish, identity, process, stdin, said, addrs, progress })
     }
 
@@ -248,15 +251,62 @@ fn refused(host: &Host, source: BootstrapError) -> SshError {
     }
 }
 
-/// Looks up, meanwhile, where the host is.
-fn addrs(host: &Host, wanted: bool) -> io::Result<Receiver<Vec<IpAddr>>> {
+/// Looks up, while ssh connects, where the host is: what the user wrote may be an alias of ssh's configuration.
+fn addrs(program: &str, args: &[String], host: &Host, wanted: bool) -> io::Result<Receiver<Vec<IpAddr>>> {
     let (tell, told) = mpsc::channel();
     if wanted {
+        let mut command = Command::new(program);
+        command.args(args).args(["-G", "--", &host.login]);
+        let is_ssh = Path::new(program).file_name().is_some_and(|name| name == RSH);
         let name = host.name.clone();
         thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-            let found = net::resolve(&name, 0).unwrap_or_default();
+            let said =
+                is_ssh.then(|| command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()).flatten();
+            let found = match said.map(|said| at(&String::from_utf8_lossy(&said.stdout))) {
+                Some(At::Behind) => Vec::new(),
+                Some(At::Name(real)) => net::resolve(&real, 0).unwrap_or_default(),
+                Some(At::Unknown) | None => net::resolve(&name, 0).unwrap_or_default(),
+            };
             let _ = tell.send(found.into_iter().map(|addr| addr.ip()).collect());
         })?;
     }
     Ok(told)
+}
+
+/// Where ssh's configuration has a host.
+#[derive(Debug, PartialEq, Eq)]
+enum At {
+    Name(String),
+    /// Only ssh gets there.
+    Behind,
+    Unknown,
+}
+
+/// Reads what `ssh -G` prints: a keyword and a value a line.
+fn at(config: &str) -> At {
+    let value = |keyword: &str| {
+        let mut words = config.lines().filter_map(|line| line.split_once(' '));
+        words.find(|(word, _)| *word == keyword).map(|(_, value)| value)
+    };
+    let behind = |keyword: &str| value(keyword).is_some_and(|value| value != "none");
+    if behind("proxyjump") || behind("proxycommand") {
+        return At::Behind;
+    }
+    value("hostname").map_or(At::Unknown, |name| At::Name(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_of_ssh_says_where_a_host_is() {
+        let check = |config: &str, expected| assert_eq!(at(config), expected, "{config}");
+        let name = || At::Name("a.example".to_owned());
+        check("user me\nhostname a.example\nport 22\n", name());
+        check("hostname a.example\nproxyjump none\n", name());
+        check("proxyjump gate\nhostname a.example\n", At::Behind);
+        check("hostname a.example\nproxycommand nc %h %p\n", At::Behind);
+        check("", At::Unknown);
+    }
 }

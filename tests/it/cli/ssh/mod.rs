@@ -128,6 +128,15 @@ fn without_udp_the_session_goes_over_ssh_and_says_so() {
 }
 
 #[test]
+fn a_far_side_that_cannot_tell_its_address_is_found_by_the_alias() {
+    let Some(sshd) = sshd() else { return };
+    let far = sshd.script("unset SSH_CONNECTION; exec \"$SYNCLINE\" \"$@\"");
+    let ran = sshd.run_of(&far, &["src/", &sshd.at("dst")]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    sshd.bench.assert_equal("src", "dst");
+}
+
+#[test]
 fn another_key_at_the_far_sides_port_is_not_spoken_to() {
     let Some(sshd) = sshd() else { return };
     let daemon = sshd.bench.serve(&["m=src:ro"]);
