@@ -38,6 +38,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 ///
 /// A peer may write where both the module and its line in authorized_peers say so. A line that says
 /// append-only lets it read and not write: adding without changing is not supported yet.
+///
+/// With --once it serves the one who came by ssh, and nobody else; that is what `syncline sync HOST:PATH` runs.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Where to listen: an address and perhaps a port; 4873 if not said, and any free one for 0.
@@ -53,8 +55,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Serve whoever started this, over ssh, for one session, with all that the account may read and write: what
-    /// `syncline sync HOST:PATH` runs there. It takes the session over UDP or over standard input and output.
+    /// Serve whoever started this, over ssh, for one session, with all that the account may read and write. Keys
+    /// and paths come over standard input; the session goes over UDP or over standard input and output.
     #[arg(long, conflicts_with_all = ["listen", "modules", "config"])]
     once: bool,
 }

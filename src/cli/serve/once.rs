@@ -124,7 +124,7 @@ fn session(link: Link, tell: Sender<Event>, events: &Receiver<Event>) -> Done {
     };
     let served = over().or_else(|| over_within(LAST_WORD)).or_else(|| {
         if let Some(link) = stats.upgrade() {
-            link.abort(CODE_SOCKET.into(), "the client has gone");
+            link.abort(CODE_SOCKET.into(), "ssh has ended");
         }
         over_within(FAREWELL)
     });

@@ -39,7 +39,7 @@ use crate::sync::{Options, Summary, resolve, sync_dirs};
 /// permissions, symbolic links, hard links and, as root, owners are kept. Names that SRC has not stay, unless
 /// --delete says otherwise.
 ///
-/// Exit codes: 0 done and durable; 1 usage; 10 network; 11 files of this machine; 12 protocol; 20 interrupted;
+/// Exit codes: 0 done and durable; 1 usage; 2 the other end speaks another version; 10 network; 11 files of this machine; 12 protocol; 20 interrupted;
 /// 23 some paths failed; 24 some vanished; 30 timeout; 40 identity; 41 integrity.
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -25,9 +25,9 @@ fn sshd() -> Option<Sshd> {
     Some(sshd)
 }
 
-/// Waits for something that comes, though nobody knows when.
+/// Waits for something that comes, though nobody knows when; but before QUIC's patience with silence ends.
 fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
-    for _ in 0..600 {
+    for _ in 0..250 {
         if let Some(found) = look() {
             return found;
         }
