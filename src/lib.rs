@@ -85,12 +85,17 @@
 //!
 //! let server = std::thread::spawn(move || {
 //!     let link = io_link(their_reader, their_writer, None)?;
-//!     let module = |name: &str| (name == "docs").then(|| Module { root: to, writable: true, owner: false });
+//!     let module = |name: &str| (name == "docs").then(|| Module {
+//!         root: to,
+//!         writable: true,
+//!         owner: false,
+//!         setid: false,
+//!     });
 //!     serve::serve(link, module, &Options::default())
 //! });
 //!
 //! let link = io_link(our_reader, our_writer, None)?;
-//! let remote = Remote { module: "docs".to_owned(), path: RelPath::root(), contents: true };
+//! let remote = Remote::Module { module: "docs".to_owned(), path: RelPath::root(), contents: true };
 //! let source = resolve::source(&from.join(""))?; // a slash at the end: what is in the directory
 //! let summary = client::push(link, &remote, source, &Options::default())?;
 //!

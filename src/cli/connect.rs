@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A machine that is there, but has to read its disk, is given at least so long.
 const STALL_MIN: Duration = Duration::from_secs(20);
 /// An address is tried when the one before it has not answered for so long (RFC 8305, section 5).
-const STAGGER: Duration = Duration::from_millis(250);
+pub(super) const STAGGER: Duration = Duration::from_millis(250);
 
 /// How to connect.
 pub(super) struct Wish {
@@ -24,6 +24,8 @@ pub(super) struct Wish {
     pub(super) accept_new: bool,
     /// Give up after so long a silence.
     pub(super) timeout: Option<Duration>,
+    /// Give up if there is no connection after so long.
+    pub(super) contimeout: Option<Duration>,
 }
 
 /// Connects to a server whose key is known, or is accepted now.
@@ -48,10 +50,9 @@ pub(super) fn connect(
             accept_new
         };
         let policy = HostPolicy::known_hosts(hosts, &host, accept);
-        race(
-            &addrs,
-            &Attempt { host: host.clone(), identity: identity.clone(), policy, timeout: wish.timeout },
-        )
+        let (host, identity, timeout) = (host.clone(), identity.clone(), wish.timeout);
+        let deadline = wish.contimeout.or(timeout).unwrap_or(PATIENCE);
+        race(&addrs, &Attempt { host, identity, policy, timeout, deadline })
     };
     let result = match attempt(wish.accept_new) {
         Err(NetError::UnknownHost { host, peer }) if progress.pause(|| ask(&host, &peer))? => {
@@ -86,35 +87,45 @@ fn ask(host: &str, peer: &PeerId) -> std::io::Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
+/// What to connect with.
 #[derive(Clone)]
-struct Attempt {
-    host: String,
-    identity: Identity,
-    policy: HostPolicy,
-    timeout: Option<Duration>,
+pub(super) struct Attempt {
+    /// What the user calls the server.
+    pub(super) host: String,
+    pub(super) identity: Identity,
+    pub(super) policy: HostPolicy,
+    /// Give up after so long a silence.
+    pub(super) timeout: Option<Duration>,
+    /// Give up if there is no connection after so long.
+    pub(super) deadline: Duration,
 }
 
 impl Attempt {
-    fn connect(&self, addr: SocketAddr) -> Result<Link, NetError> {
-        let mut limits = Limits::default();
-        if let Some(silence) = self.timeout {
-            limits.idle = silence;
-            limits.keep_alive = limits.keep_alive.min(silence / 3);
-            limits.stall = Some(silence.max(STALL_MIN));
-        }
-        let deadline = self.timeout.unwrap_or(PATIENCE);
+    fn connect(&self, addr: SocketAddr, deadline: Duration) -> Result<Link, NetError> {
+        let limits = limits(self.timeout);
         net::connect(addr, &self.host, &self.identity, self.policy.clone(), &limits, deadline)
     }
 }
 
+/// The limits of a link that may be silent for so long.
+pub(super) fn limits(timeout: Option<Duration>) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(silence) = timeout {
+        limits.idle = silence;
+        limits.keep_alive = limits.keep_alive.min(silence / 3);
+        limits.stall = Some(silence.max(STALL_MIN));
+    }
+    limits
+}
+
 /// Connects to whichever address answers first. Of a name with an address of each family only one may have
 /// the server behind it, and over UDP nothing says so.
-fn race(addrs: &[SocketAddr], attempt: &Attempt) -> Result<Link, NetError> {
+pub(super) fn race(addrs: &[SocketAddr], attempt: &Attempt) -> Result<Link, NetError> {
     let [first, others @ ..] = addrs else {
         return Err(NetError::Resolve { host: attempt.host.clone(), source: None });
     };
     if others.is_empty() {
-        return attempt.connect(*first);
+        return attempt.connect(*first, attempt.deadline);
     }
     let over = Arc::new(AtomicBool::new(false));
     let (tell, told) = mpsc::channel();
@@ -124,7 +135,7 @@ fn race(addrs: &[SocketAddr], attempt: &Attempt) -> Result<Link, NetError> {
         std::thread::spawn(move || {
             std::thread::sleep(delay);
             if !over.load(Ordering::Relaxed) {
-                let _ = tell.send(attempt.connect(addr));
+                let _ = tell.send(attempt.connect(addr, attempt.deadline.saturating_sub(delay)));
             }
         });
     }

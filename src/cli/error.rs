@@ -16,14 +16,18 @@ use std::io;
 
 use clap::error::{ContextKind, ErrorKind};
 
+use super::ssh::SshError;
 use crate::net::NetError;
+use crate::net::bootstrap::BootstrapError;
 use crate::path::Escaped;
 use crate::sync::SyncError;
 use crate::transfer::ProtocolError;
 
 pub(super) const CODE_USAGE: u8 = 1;
-const CODE_SOCKET: u8 = 10;
+pub(super) const CODE_VERSION: u8 = 2;
+pub(super) const CODE_SOCKET: u8 = 10;
 const CODE_FILES: u8 = 11;
+pub(super) const CODE_PROTOCOL: u8 = 12;
 const CODE_TIMEOUT: u8 = 30;
 const CODE_IDENTITY: u8 = 40;
 
@@ -111,6 +115,12 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<NetError>() {
             return Some(of_net(error));
         }
+        if let Some(error) = cause.downcast_ref::<SshError>() {
+            return Some(error.code());
+        }
+        if let Some(error) = cause.downcast_ref::<BootstrapError>() {
+            return Some(of_bootstrap(error));
+        }
         if cause.is::<Usage>() || cause.is::<crate::scan::FilterError>() {
             return Some(CODE_USAGE);
         }
@@ -128,10 +138,20 @@ fn of_net(error: &NetError) -> u8 {
     }
 }
 
+fn of_bootstrap(error: &BootstrapError) -> u8 {
+    match error {
+        BootstrapError::Version { .. } => CODE_VERSION,
+        _ => CODE_PROTOCOL,
+    }
+}
+
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(usage) = cause.downcast_ref::<Usage>() {
             return usage.hint.clone();
+        }
+        if let Some(error) = cause.downcast_ref::<SshError>() {
+            return error.hint().map(str::to_owned);
         }
         let net = match cause.downcast_ref::<SyncError>() {
             Some(SyncError::Net(error)) => Some(error),

@@ -1,4 +1,4 @@
-//! What the user wrote for a source or a destination → a local path, or a tree at a server.
+//! What the user wrote for a source or a destination → a local path, a tree at a server, or a path behind ssh.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,6 +20,17 @@ pub(super) enum Location {
     Local(PathBuf),
     /// A tree that a daemon serves.
     Remote { server: Server, remote: Remote },
+    /// A path of an account that ssh logs in to.
+    Ssh { host: Host, path: PathBuf },
+}
+
+/// Where ssh goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Host {
+    /// What ssh is told: a name or an address without brackets, perhaps `USER@` before it.
+    pub(super) login: String,
+    /// The name or address alone.
+    pub(super) name: String,
 }
 
 /// Where a daemon is.
@@ -52,16 +63,56 @@ impl Location {
             });
         }
         let path = Path::new(text);
-        let first = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
-        if let Some(at) = first.iter().position(|byte| *byte == b':')
-            && at > 0
-            && path.symlink_metadata().is_err()
-        {
-            let local = format!("for a local path write ./{}", Escaped(bytes));
-            return Err(Usage::new(format!("{}: ssh is not supported yet", Escaped(bytes))).hint(local));
+        match split_host(bytes) {
+            Some((host, rest)) if path.symlink_metadata().is_err() => {
+                let host = self::host(host).map_err(|why| {
+                    Usage::new(format!("{}: {why}", Escaped(bytes))).hint(format!(
+                        "the form is [USER@]HOST:PATH; for a local path write ./{}",
+                        Escaped(bytes)
+                    ))
+                })?;
+                if rest.starts_with(b":") {
+                    return Err(Usage::new(format!("{}: an rsync daemon is not spoken to", Escaped(bytes)))
+                        .hint("the form is [USER@]HOST:PATH, or syncline://HOST[:PORT]/MODULE[/PATH]"));
+                }
+                Ok(Location::Ssh { host, path: path_of(rest) })
+            }
+            _ => Ok(Location::Local(path.to_owned())),
         }
-        Ok(Location::Local(path.to_owned()))
     }
+}
+
+/// Parts `HOST:PATH` at the colon that stands before any slash; one within brackets belongs to an address.
+fn split_host(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let first = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = first.iter().position(|byte| *byte == b'@').map_or(0, |at| at + 1);
+    let from = match first.get(name) {
+        Some(b'[') => name + first[name..].iter().position(|byte| *byte == b']')?,
+        _ => 0,
+    };
+    let at = from + first[from..].iter().position(|byte| *byte == b':')?;
+    (at > 0).then(|| (&bytes[..at], &bytes[at + 1..]))
+}
+
+/// Reads `[USER@]HOST`, which must not look like an option of ssh.
+fn host(text: &[u8]) -> Result<Host, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "the host is not UTF-8")?;
+    let (user, name) = text.rsplit_once('@').map_or((None, text), |(user, name)| (Some(user), name));
+    let name = match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').ok_or("no : behind the ]")?,
+        None => name,
+    };
+    if name.is_empty() {
+        return Err("no host");
+    }
+    if user == Some("") {
+        return Err("no user");
+    }
+    if text.starts_with('-') || name.starts_with('-') {
+        return Err("no host begins with -");
+    }
+    let login = user.map_or_else(|| name.to_owned(), |user| format!("{user}@{name}"));
+    Ok(Host { login, name: name.to_owned() })
 }
 
 fn url(rest: &[u8]) -> Result<Location, String> {
@@ -77,7 +128,7 @@ fn url(rest: &[u8]) -> Result<Location, String> {
     // As in a local path, slashes in a row are one.
     let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
     let path = RelPath::new(&names.join(&b'/')).map_err(|error| error.to_string())?;
-    Ok(Location::Remote { server, remote: Remote { module, path, contents } })
+    Ok(Location::Remote { server, remote: Remote::Module { module, path, contents } })
 }
 
 fn server(text: &[u8]) -> Result<Server, String> {
@@ -136,11 +187,11 @@ mod tests {
 
     fn remote(text: &str) -> Result<(String, String, String, bool), String> {
         match Location::parse(OsStr::new(text)) {
-            Ok(Location::Remote { server, remote }) => {
-                let path = String::from_utf8(remote.path.as_bytes().to_vec()).unwrap();
-                Ok((server.known_as(), remote.module, path, remote.contents))
+            Ok(Location::Remote { server, remote: Remote::Module { module, path, contents } }) => {
+                let path = String::from_utf8(path.as_bytes().to_vec()).unwrap();
+                Ok((server.known_as(), module, path, contents))
             }
-            Ok(Location::Local(path)) => panic!("{path:?} is local"),
+            Ok(other) => panic!("{text} is {other:?}"),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -179,6 +230,36 @@ mod tests {
             "syncline://host/m/a%00",
         ] {
             assert!(remote(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_and_a_path_mean_ssh() {
+        let check = |text: &str, login: &str, name: &str, path: &str| {
+            let host = Host { login: login.to_owned(), name: name.to_owned() };
+            let expected = Location::Ssh { host, path: path.into() };
+            assert_eq!(
+                Location::parse(OsStr::new(text)).map_err(|error| error.to_string()),
+                Ok(expected),
+                "{text}"
+            );
+        };
+        check("host:", "host", "host", "");
+        check("host:dir/x", "host", "host", "dir/x");
+        check("host:/dir/", "host", "host", "/dir/");
+        check("host:a:b", "host", "host", "a:b");
+        check("me@host:~/x y'$(z)", "me@host", "host", "~/x y'$(z)");
+        check("me@a.b@host:x", "me@a.b@host", "host", "x");
+        check("[::1]:x", "::1", "::1", "x");
+        check("me@[fe80::1%eth0]:/x", "me@fe80::1%eth0", "fe80::1%eth0", "/x");
+    }
+
+    #[test]
+    fn a_host_that_ssh_would_misread_is_refused() {
+        for text in
+            ["-oProxyCommand=x:y", "me@-x:y", "-l@host:y", "@host:y", "me@:y", "[]:y", "[::1]x:y", "host::m"]
+        {
+            assert!(Location::parse(OsStr::new(text)).is_err(), "{text}");
         }
     }
 

@@ -22,6 +22,7 @@ mod progress;
 mod rate;
 mod report;
 mod serve;
+mod ssh;
 mod sync;
 mod tree;
 mod trust;
@@ -39,6 +40,7 @@ use crate::net::{self, Home};
 /// destination is what the source is, and that it is on stable storage.
 ///
 /// SYNCLINE_HOME names the folder that holds keys, trusted peers and indexes; without it the XDG folders do.
+/// SYNCLINE_RSH names the command that is run for ssh.
 #[derive(Parser)]
 #[command(name = "syncline", version, max_term_width = 100)]
 struct Cli {

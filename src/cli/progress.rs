@@ -4,6 +4,7 @@
 //! their totals.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const TICK: Duration = Duration::from_millis(120);
 pub(super) struct Progress {
     bar: ProgressBar,
     state: Mutex<State>,
+    /// Whether the terminal is somebody else's for now.
+    held: AtomicBool,
 }
 
 #[derive(Default)]
@@ -44,7 +47,7 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        Progress { bar, state: Mutex::default() }
+        Progress { bar, state: Mutex::default(), held: AtomicBool::new(false) }
     }
 
     /// Removes the bar, so that what is printed next stands alone.
@@ -57,10 +60,23 @@ impl Progress {
         self.bar.suspend(meanwhile)
     }
 
+    /// Draws nothing until [`release`](Progress::release), while another program may ask on the terminal. Unlike in
+    /// [`pause`](Progress::pause), who works goes on.
+    pub(super) fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
+    }
+
+    /// Draws again.
+    pub(super) fn release(&self) {
+        self.held.store(false, Ordering::Relaxed);
+        self.update(|_| true);
+    }
+
     fn update(&self, change: impl FnOnce(&mut State) -> bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let style = change(&mut state);
-        let Some(phase) = state.phase.filter(|_| !self.bar.is_hidden()) else { return };
+        let held = self.held.load(Ordering::Relaxed);
+        let Some(phase) = state.phase.filter(|_| !held && !self.bar.is_hidden()) else { return };
         let (done, total) = (state.done[phase as usize], state.total[phase as usize]);
         let in_bytes = matches!(phase, Phase::Hash | Phase::Transfer);
         if style {

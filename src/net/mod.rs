@@ -4,7 +4,8 @@
 //! bounds. A [`Link`] gives the first, over QUIC ([`connect`], [`Server`]), over ssh's standard input and output
 //! ([`stdio_link`]), or inside one process ([`memory_pair`]). [`Identity`] and [`PeerId`] give the second: each
 //! machine has a key, both ends always prove theirs, and two files say which keys are believed ([`KnownHosts`])
-//! and what they may do ([`AuthorizedPeers`]). [`Limits`] is the third.
+//! and what they may do ([`AuthorizedPeers`]). [`Limits`] is the third. Where ssh has settled who is there,
+//! [`bootstrap`] is how the two ends agree on a link.
 //!
 //! Deliberately absent: framing and messages (`transfer/`), retries and the choice of link (`sync/`), and any
 //! switch that would make a link less safe.
@@ -36,6 +37,7 @@
 //! ```
 
 mod base32;
+pub mod bootstrap;
 mod error;
 mod identity;
 mod io;

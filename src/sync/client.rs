@@ -1,6 +1,7 @@
 //! The end that connected: asks a server for a module, then sends or receives.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use super::resolve::{self, Shape};
@@ -12,18 +13,60 @@ use crate::net::Link;
 use crate::path::{Name, RelPath};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Direction, Hello, Message, Text, Welcome};
+use crate::transfer::message::{Direction, Hello, Message, TEXT_BYTES_MAX, Text, Welcome};
 use crate::transfer::{ProtocolError, violation};
 
 /// A tree at a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remote {
-    /// The module's name.
-    pub module: String,
-    /// The path below the module's root.
-    pub path: RelPath,
-    /// Whether the path was written with a slash at its end.
-    pub contents: bool,
+pub enum Remote {
+    /// Below what a daemon serves.
+    Module {
+        /// The module's name.
+        module: String,
+        /// The path below the module's root.
+        path: RelPath,
+        /// Whether the path was written with a slash at its end.
+        contents: bool,
+    },
+    /// Anywhere, at a server that is there for this client alone and does what its account may, as over ssh: the
+    /// path as the user wrote it, of at most [`TEXT_BYTES_MAX`] bytes.
+    Account(PathBuf),
+}
+
+impl Remote {
+    /// What the greeting calls a module.
+    fn module(&self) -> &[u8] {
+        match self {
+            Remote::Module { module, .. } => module.as_bytes(),
+            Remote::Account(path) => path.as_os_str().as_bytes(),
+        }
+    }
+
+    /// Below the module.
+    pub(super) fn path(&self) -> RelPath {
+        match self {
+            Remote::Module { path, .. } => path.clone(),
+            Remote::Account(_) => RelPath::root(),
+        }
+    }
+
+    fn contents(&self) -> bool {
+        match self {
+            Remote::Module { contents, .. } => *contents,
+            // What the home is called, only the server knows.
+            Remote::Account(path) => {
+                path.as_os_str() == "~" || resolve::means_contents(path.as_os_str().as_bytes())
+            }
+        }
+    }
+
+    /// The last name of the path, if it has one.
+    pub(super) fn last(&self) -> Option<Name> {
+        match self {
+            Remote::Module { path, .. } => path.split_last().map(|(_, name)| name),
+            Remote::Account(path) => path.file_name().and_then(|name| Name::new(name.as_bytes()).ok()),
+        }
+    }
 }
 
 /// This program and its version.
@@ -94,12 +137,12 @@ pub fn push_scanned(
     from: Scanning,
     options: &Options,
 ) -> Result<Summary, SyncError> {
-    check_patterns(options)?;
+    check(remote, options)?;
     let (path, make, only) = match &from.shape {
-        Shape::Contents => (remote.path.clone(), 1, None),
-        Shape::Dir(name) => (remote.path.join(name), 2, None),
+        Shape::Contents => (remote.path(), 1, None),
+        Shape::Dir(name) => (remote.path().join(name), 2, None),
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
-        Shape::File(name) => (remote.path.clone(), u8::from(remote.contents), Some(name.clone())),
+        Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
     };
     let hello = hello(Direction::Push, remote, path, make, only, options);
     let wire = wire::open(link, Use::new(options, true, false))?;
@@ -134,16 +177,16 @@ pub fn push_scanned(
 /// # Errors
 /// [`SyncError`], if the run ended early.
 pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
-    check_patterns(options)?;
-    let last = remote.path.split_last().map(|(_, name)| name);
+    check(remote, options)?;
+    let last = remote.last();
     let expected = resolve::file_name(to).or_else(|| last.clone());
-    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, expected.clone(), options);
+    let hello = hello(Direction::Pull, remote, remote.path(), 0, expected.clone(), options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
         let welcome = greet(&wire, hello)?;
         let profile = profile_of(&welcome)?;
-        let name = last.filter(|_| !remote.contents);
+        let name = last.filter(|_| !remote.contents());
         let shape = match (welcome.only, name) {
             // A server may say that it is a file, not what the file is called.
             (Some(file), _) if Some(&file) != expected.as_ref() => {
@@ -165,8 +208,12 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
     Ok(super::summary_of(received, &[], stats.wire()))
 }
 
-/// Patterns that leave a frame room for the rest of the greeting.
-fn check_patterns(options: &Options) -> Result<(), SyncError> {
+/// What fits into a greeting: a path, and patterns that leave a frame room for the rest.
+fn check(remote: &Remote, options: &Options) -> Result<(), SyncError> {
+    if remote.module().len() > TEXT_BYTES_MAX {
+        let text = format!("a remote path of more than {TEXT_BYTES_MAX} bytes");
+        return Err(SyncError::Usage { text });
+    }
     let bytes: usize = options.exclude.patterns().iter().map(|pattern| pattern.len() + 2).sum();
     if bytes > FRAME_BYTES_MAX / 2 {
         let text =
@@ -189,7 +236,7 @@ pub(super) fn hello(
     Hello {
         agent: agent(),
         direction,
-        module: text(remote.module.as_bytes()),
+        module: text(remote.module()),
         path,
         make,
         only,

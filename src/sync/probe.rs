@@ -57,9 +57,9 @@ pub struct Probed {
 pub fn probe(link: Link, remote: &Remote, bounds: Bounds, options: &Options) -> Result<Probed, SyncError> {
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
-    let name = remote.path.split_last().map(|(_, name)| name);
+    let name = remote.last();
     let result = (|| {
-        let asked = hello(Direction::Pull, remote, remote.path.clone(), 0, name, options);
+        let asked = hello(Direction::Pull, remote, remote.path(), 0, name, options);
         let welcome = greet(&wire, asked)?;
         let place = Place::new(MemFs::new().root(), Path::new("/"));
         let bare = Options { cache: None, ..options.clone() };

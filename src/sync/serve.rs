@@ -1,9 +1,15 @@
 //! The end that listens: one session with a client that has proven its key.
+//!
+//! A client of a daemon sees modules: each path of its own is confined to one, link by link. A client that came by
+//! ssh has the whole account already: it names any path, and the links in that path are followed, as everywhere
+//! for the one who owns the account. Within the tree that the path names, the two are the same.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::client::agent;
-use super::resolve::below;
+use super::resolve::{self, Shape, below};
 use super::wire::{self, Use};
 use super::{Around, Options, Place, SyncError, Tree, destination, source};
 use crate::chunk::Params;
@@ -47,8 +53,38 @@ pub struct Served {
 /// # Errors
 /// [`SyncError`], which the client was told too if it could be.
 pub fn serve(
-    mut link: Link,
+    link: Link,
     module: impl FnOnce(&str) -> Option<Module>,
+    options: &Options,
+) -> Result<Served, SyncError> {
+    let target = |name: &[u8]| {
+        let module = std::str::from_utf8(name).ok().and_then(module);
+        module
+            .map(Target::Module)
+            .ok_or_else(|| refused(format!("no module {} for this key", Escaped(name)), 40))
+    };
+    run(link, target, options)
+}
+
+/// Serves one client over `link` with whatever this process may read and write: a client that ssh has let in. What
+/// would be a module's name is a path, relative ones from the working directory, `~/` from `home`.
+///
+/// # Errors
+/// [`SyncError`], which the client was told too if it could be.
+pub fn serve_account(link: Link, home: Option<&Path>, options: &Options) -> Result<Served, SyncError> {
+    run(link, |path: &[u8]| account_path(path, home).map(Target::Account), options)
+}
+
+/// What a client asked for.
+enum Target {
+    Module(Module),
+    /// A path of this account.
+    Account(PathBuf),
+}
+
+fn run(
+    mut link: Link,
+    target: impl FnOnce(&[u8]) -> Result<Target, SyncError>,
     options: &Options,
 ) -> Result<Served, SyncError> {
     let mut frames = FrameReader::default();
@@ -64,12 +100,12 @@ pub fn serve(
     let hello = asked.ok_or_else(|| violation("no hello"))?;
     let push = hello.direction == Direction::Push;
     let wire = wire::resume(link, Use::new(options, !push, false), frames);
-    let target = format!("{}/{}", Escaped(&hello.module), hello.path);
-    let result = session(&hello, &wire, module, options);
+    let shown = format!("{}/{}", Escaped(&hello.module), hello.path);
+    let result = target(&hello.module).and_then(|target| session(&hello, &wire, &target, options));
     let closed = super::close(wire, &result);
     let report = result?;
     closed?;
-    Ok(Served { target, push, report })
+    Ok(Served { target: shown, push, report })
 }
 
 fn refused(text: String, code: u8) -> SyncError {
@@ -79,23 +115,24 @@ fn refused(text: String, code: u8) -> SyncError {
 fn session(
     hello: &Hello,
     wire: &wire::Wire,
-    module: impl FnOnce(&str) -> Option<Module>,
+    target: &Target,
     options: &Options,
 ) -> Result<Report, SyncError> {
-    let name = Escaped(&hello.module).to_string();
-    let module = std::str::from_utf8(&hello.module).ok().and_then(module);
-    let module = module.ok_or_else(|| refused(format!("no module {name} for this key"), 40))?;
     let push = hello.direction == Direction::Push;
-    if push && !module.writable && !hello.dry_run {
-        return Err(refused(format!("module {name} is read-only for this key"), 40));
+    let (writable, owner, setid) = match target {
+        Target::Module(module) => (module.writable, module.owner, module.setid),
+        Target::Account(_) => (true, true, true),
+    };
+    if push && !writable && !hello.dry_run {
+        return Err(refused(format!("module {} is read-only for this key", Escaped(&hello.module)), 40));
     }
     let params = accepted(&hello.params).ok_or_else(|| {
         let text = "the chunking parameters are none that are known here; --chunker chooses others";
         refused(text.to_owned(), 12)
     })?;
     let wished = Profile::from_bits(hello.profile).ok_or_else(|| violation("an unknown profile"))?;
-    let may_own = module.owner && (!push || rustix::process::geteuid().is_root());
-    let profile = wished.meet(Profile::new(may_own, !push || module.setid).with_executability());
+    let may_own = owner && (!push || rustix::process::geteuid().is_root());
+    let profile = wished.meet(Profile::new(may_own, !push || setid).with_executability());
 
     let patterns: Vec<Vec<u8>> = hello.exclude.iter().map(|pattern| pattern.to_vec()).collect();
     let exclude = Filter::new(&patterns).map_err(|error| refused(error.to_string(), 1))?;
@@ -111,7 +148,10 @@ fn session(
         ..options.clone()
     };
 
-    let (place, only) = open(&module, hello)?;
+    let (place, only) = match target {
+        Target::Module(module) => open(module, hello)?,
+        Target::Account(path) => open_account(path, hello)?,
+    };
     wire.outbox.message(&Message::Welcome(Welcome { agent: agent(), profile: profile.bits(), only }));
     if push {
         if !hello.dry_run {
@@ -176,6 +216,36 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
     })
 }
 
-fn os_path(path: &RelPath) -> &std::ffi::OsStr {
-    std::os::unix::ffi::OsStrExt::from_bytes(path.as_bytes())
+fn os_path(path: &RelPath) -> &OsStr {
+    OsStr::from_bytes(path.as_bytes())
+}
+
+/// The path that the user wrote behind the host: of nothing, the working directory; of `~`, the home.
+fn account_path(path: &[u8], home: Option<&Path>) -> Result<PathBuf, SyncError> {
+    match path {
+        b"" => Ok(PathBuf::from(".")),
+        b"~" | [b'~', b'/', ..] => {
+            let none = || refused("~: this account has no home".to_owned(), super::CODE_PARTIAL);
+            let mut full = home.ok_or_else(none)?.as_os_str().to_owned();
+            full.push(OsStr::from_bytes(&path[1..]));
+            Ok(full.into())
+        }
+        path => Ok(PathBuf::from(OsStr::from_bytes(path))),
+    }
+}
+
+/// Opens the tree at a path of this account, by the rules for local ones; and, for a single file, its name.
+fn open_account(path: &Path, hello: &Hello) -> Result<(Place, Option<Name>), SyncError> {
+    let place = match (hello.direction, &hello.only, hello.path.split_last()) {
+        (Direction::Pull, shown, _) => resolve::source(path)?.shown_as(shown.clone()),
+        (Direction::Push, Some(file), _) => {
+            resolve::destination(path, &Shape::File(file.clone()), hello.dry_run)?
+        }
+        (Direction::Push, None, Some((_, name))) => {
+            resolve::destination(path, &Shape::Dir(name), hello.dry_run)?
+        }
+        (Direction::Push, None, None) => resolve::destination(path, &Shape::Contents, hello.dry_run)?,
+    };
+    let only = place.only.clone();
+    Ok((place, only))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Remote, pull, push};
-use super::serve::{Module, Served, serve};
+use super::serve::{Module, Served, serve, serve_account};
 use super::*;
 use crate::fs::state;
 use crate::net::{HostPolicy, Identity, Limits, Link, Server, connect, memory_pair};
@@ -89,7 +89,7 @@ impl Bench {
 fn remote(path: &str) -> Remote {
     let contents = path.is_empty() || path.ends_with('/');
     let path = RelPath::new(path.trim_end_matches('/').as_bytes()).unwrap();
-    Remote { module: "m".to_owned(), path, contents }
+    Remote::Module { module: "m".to_owned(), path, contents }
 }
 
 /// A connected pair of QUIC links on loopback; the server must outlive them.
@@ -214,7 +214,7 @@ fn read_only_or_unknown_module_is_refused_and_unchanged() {
     });
     assert_eq!(pushed.unwrap_err().code(), 40);
     assert!(served.is_err());
-    let unknown = Remote { module: "other".to_owned(), ..remote("") };
+    let unknown = Remote::Module { module: "other".to_owned(), path: RelPath::root(), contents: true };
     let (pushed, _) =
         bench.session(memory_pair(1 << 20), module, |link| push(link, &unknown, source(), &bench.options));
     let error = pushed.unwrap_err();
@@ -240,6 +240,52 @@ fn peers_path_does_not_follow_a_link_out_of_the_module() {
         .session(memory_pair(1 << 20), module, |link| push(link, &remote("way/"), source, &bench.options));
     pushed.unwrap_err();
     assert_eq!(listing(&bench.path("outside")).keys().collect::<Vec<_>>(), ["secret"]);
+}
+
+#[test]
+fn an_accounts_own_paths_follow_its_links_and_name_its_home() {
+    let bench = Bench::new();
+    sample(&bench.path("src"));
+    let home = bench.path("home");
+    state::create_dir_all(&home.join("real"), 0o755).unwrap();
+    std::os::unix::fs::symlink("real", home.join("way")).unwrap();
+    let session = |client: &dyn Fn(Link) -> Result<Summary, SyncError>| {
+        let (ours, theirs) = memory_pair(1 << 20);
+        std::thread::scope(|threads| {
+            let served = threads.spawn(|| serve_account(theirs, Some(&home), &bench.options));
+            let done = client(ours);
+            let _ = served.join().unwrap();
+            done
+        })
+    };
+    let at = |path: &str| Remote::Account(path.into());
+    let full = |path: &str| Remote::Account(home.join(path));
+    let pushed = |from: &str, to: Remote| {
+        let from = bench.path("src").join(from);
+        session(&|link| push(link, &to, resolve::source(&from).unwrap(), &bench.options))
+    };
+    let pulled = |from: Remote, to: &str| session(&|link| pull(link, &from, &bench.path(to), &bench.options));
+
+    pushed("", at("~/way/in/")).unwrap();
+    assert_eq!(listing(&home.join("real/in")), listing(&bench.path("src")));
+    pushed("../src", full("way")).unwrap();
+    assert_eq!(listing(&home.join("real/src")), listing(&bench.path("src")));
+    pushed("a", full("way/../renamed")).unwrap();
+    assert_eq!(listing(&home)["renamed"], b"hello");
+
+    pulled(at("~/way/in"), "a").unwrap();
+    assert_eq!(listing(&bench.path("a/in")), listing(&bench.path("src")));
+    pulled(full("way/in/"), "b").unwrap();
+    assert_eq!(listing(&bench.path("b")), listing(&bench.path("src")));
+    pulled(at("~/renamed"), "c").unwrap();
+    assert_eq!(listing(bench.dir.path())["c"], b"hello");
+    pulled(at("~"), "d").unwrap();
+    assert_eq!(listing(&bench.path("d")), listing(&home));
+
+    let error = pulled(at("~/none"), "e").unwrap_err();
+    assert!(error.code() == CODE_PARTIAL && error.to_string().contains("none"), "{error}");
+    let long = at(&"x/".repeat(4000));
+    assert_eq!(pulled(long, "e").unwrap_err().code(), 1);
 }
 
 #[test]

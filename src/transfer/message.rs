@@ -98,7 +98,7 @@ pub struct Hello {
     pub agent: Text,
     /// Which way.
     pub direction: Direction,
-    /// The server's module.
+    /// The server's module; at a server for one user alone, as over ssh, that user's path instead.
     pub module: Text,
     /// The path below the module's root.
     pub path: RelPath,

@@ -106,6 +106,10 @@ fn measure(args: &Args) -> Done {
     for place in &places {
         match place {
             Location::Local(path) => stages.push(read(path, bounds)?),
+            Location::Ssh { .. } => {
+                let text = "over ssh nothing is measured yet";
+                return Err(Usage::new(text).hint("a place is a path or a syncline:// URL").into());
+            }
             Location::Remote { server, remote } => {
                 remote_seen = true;
                 rtt = pulls(server, remote, bounds, args.accept_new, &mut stages)?;
@@ -166,7 +170,12 @@ fn pulls(
     let home = home()?;
     let options = Options { compress: Compress::Never, ..Options::default() };
     let pull = || -> anyhow::Result<Probed> {
-        let link = connect(server, &home, &Wish { accept_new, timeout: None }, &Progress::new(false))?;
+        let link = connect(
+            server,
+            &home,
+            &Wish { accept_new, timeout: None, contimeout: None },
+            &Progress::new(false),
+        )?;
         Ok(probe(link, remote, bounds, &options)?)
     };
     let (first, second) = (pull()?, pull()?);

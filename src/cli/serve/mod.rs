@@ -1,6 +1,7 @@
 //! `syncline serve`
 
 mod config;
+mod once;
 mod peers;
 mod sessions;
 
@@ -37,6 +38,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 ///
 /// A peer may write where both the module and its line in authorized_peers say so. A line that says
 /// append-only lets it read and not write: adding without changing is not supported yet.
+///
+/// With --once it serves the one who came by ssh, and nobody else; that is what `syncline sync HOST:PATH` runs.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Where to listen: an address and perhaps a port; 4873 if not said, and any free one for 0.
@@ -51,9 +54,17 @@ pub(super) struct Args {
     /// `owner` = false to leave owners alone. What the command line says goes before.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Serve whoever started this, over ssh, for one session, with all that the account may read and write. Keys
+    /// and paths come over standard input; the session goes over UDP or over standard input and output.
+    #[arg(long, conflicts_with_all = ["listen", "modules", "config"])]
+    once: bool,
 }
 
 pub(super) fn run(args: Args) -> Done {
+    if args.once {
+        return once::run();
+    }
     let mut config = args.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
     for module in &args.modules {
         let (name, module) = config::module(module)?;
@@ -74,7 +85,7 @@ pub(super) fn run(args: Args) -> Done {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
-    start_log();
+    start_log("syncline=info");
 
     let home = home()?;
     let identity = Identity::load_or_create(&home.config)?;
@@ -117,8 +128,9 @@ fn address(text: &str) -> Result<SocketAddr, Usage> {
     })
 }
 
-fn start_log() {
-    let filter = EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| EnvFilter::new("syncline=info"));
+/// Logs to standard error what SYNCLINE_LOG says, or `usually`.
+fn start_log(usually: &str) {
+    let filter = EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| EnvFilter::new(usually));
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     // Only a library that was started before could stand in the way.
     let _ = log.with_ansi(false).with_target(false).try_init();

@@ -25,18 +25,21 @@ use super::interrupt::Interrupt;
 use super::location::{Location, Server};
 use super::progress::Progress;
 use super::report::{self, Voice};
+use super::ssh::{self, Far, Lifeline};
 use super::{Done, home, json, say};
 use crate::net::{Home, Link};
-use crate::sync::{Options, Summary, client, resolve, sync_dirs};
+use crate::sync::client::{self, Remote};
+use crate::sync::{Options, Summary, resolve, sync_dirs};
 
 /// Make DST what SRC is.
 ///
-/// SRC and DST are paths, or syncline://HOST[:PORT]/MODULE[/PATH]; one of the two may be remote. As in rsync,
+/// SRC and DST are paths; one of the two may be remote: [USER@]HOST:PATH over ssh, where nothing but ssh needs to
+/// listen, or syncline://HOST[:PORT]/MODULE[/PATH] at a daemon. A remote PATH begins at the home. As in rsync,
 /// `src/` means what is in the directory, `src` the directory itself, so that DST gets a `src` in it. Times,
 /// permissions, symbolic links, hard links and, as root, owners are kept. Names that SRC has not stay, unless
 /// --delete says otherwise.
 ///
-/// Exit codes: 0 done and durable; 1 usage; 10 network; 11 files of this machine; 12 protocol; 20 interrupted;
+/// Exit codes: 0 done and durable; 1 usage; 2 the other end speaks another version; 10 network; 11 files of this machine; 12 protocol; 20 interrupted;
 /// 23 some paths failed; 24 some vanished; 30 timeout; 40 identity; 41 integrity.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -92,6 +95,7 @@ fn plan_and_sync(args: Args, voice: Voice) -> Done {
     let home = home()?;
     let run = Run {
         wish: args.connection.wish(),
+        ssh: args.connection.ssh(),
         options: args.options(voice, &home, progress.clone())?,
         interrupt: Interrupt::arm(progress.clone())?,
         home,
@@ -130,6 +134,7 @@ impl Args {
 struct Run {
     options: Options,
     wish: Wish,
+    ssh: ssh::Wish,
     home: Home,
     interrupt: Interrupt,
     progress: Arc<Progress>,
@@ -152,11 +157,32 @@ impl Run {
             (Location::Remote { server, remote }, Location::Local(to)) => {
                 client::pull(self.connect(&server)?, &remote, &to, options)?
             }
-            (Location::Remote { .. }, Location::Remote { .. }) => {
+            (Location::Local(from), Location::Ssh { host, path }) => {
+                let far = Far::start(&host, &self.ssh, &self.progress)?;
+                let source = resolve::source(&from)?;
+                let scanning = client::Scanning::begin(source, options);
+                let (link, _lifeline) = self.link(far)?;
+                client::push_scanned(link, &Remote::Account(path), scanning, options)?
+            }
+            (Location::Ssh { host, path }, Location::Local(to)) => {
+                let far = Far::start(&host, &self.ssh, &self.progress)?;
+                let (link, _lifeline) = self.link(far)?;
+                client::pull(link, &Remote::Account(path), &to, options)?
+            }
+            (
+                Location::Remote { .. } | Location::Ssh { .. },
+                Location::Remote { .. } | Location::Ssh { .. },
+            ) => {
                 let hint = "run syncline on one of the two machines";
                 return Err(Usage::new("SRC and DST are both remote").hint(hint).into());
             }
         })
+    }
+
+    fn link(&self, far: Far) -> anyhow::Result<(Link, Lifeline)> {
+        let (link, lifeline) = far.link()?;
+        self.interrupt.ends(&link.stats);
+        Ok((link, lifeline))
     }
 
     fn connect(&self, server: &Server) -> anyhow::Result<Link> {

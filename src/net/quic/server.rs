@@ -165,7 +165,7 @@ async fn listen(endpoint: Endpoint, limits: Limits, near: Arc<ServerConfig>, que
             Verdict::Refuse => incoming.refuse(),
             Verdict::Enter(place) => {
                 let queue = queue.clone();
-                let near = from.ip().is_loopback().then(|| near.clone());
+                let near = from.ip().to_canonical().is_loopback().then(|| near.clone());
                 tokio::spawn(async move {
                     match tokio::time::timeout(deadline, greet(incoming, near, place)).await {
                         Ok(Ok(arrival)) => drop(queue.try_send(arrival)),

@@ -188,7 +188,11 @@ fn mistakes_on_the_command_line_exit_with_1() {
     check(&["sync", "--exclude", "", "src", "dst"], "empty exclusion pattern");
     check(&["sync", "syncline://a/m", "syncline://b/m"], "both remote");
     check(&["sync", "syncline://a", "dst"], "no module");
-    check(&["sync", "src", "host:dst"], "ssh is not supported yet");
+    check(&["sync", "--", "src", "-oProxyCommand=x:dst"], "no host begins with -");
+    check(&["sync", "src", "me@-host:dst"], "no host begins with -");
+    check(&["sync", "src", "host::dst"], "an rsync daemon is not spoken to");
+    check(&["sync", "a:src", "b:dst"], "both remote");
+    check(&["sync", "src", "host:dst", "--syncline-path=-x"], "does not begin with -");
     check(&["serve", "--listen", "127.0.0.1:0"], "nothing to serve");
     check(&["serve", "--listen", "x", "--module", "m=src:ro"], "no address");
     check(&["serve", "--listen", "127.0.0.1:0", "--module", "m=src"], "neither :ro nor :rw");

@@ -153,7 +153,9 @@ fn a_server_that_is_not_there_is_a_timeout() {
     // A socket that is bound and silent, so that nobody else can have its port.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("syncline://{}/m", silent.local_addr().unwrap());
-    bench.fails(30, &["sync", "--timeout", "1", &url, "dst"]);
+    for patience in ["--timeout", "--contimeout"] {
+        bench.fails(30, &["sync", patience, "1", &url, "dst"]);
+    }
 }
 
 #[test]
