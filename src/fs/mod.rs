@@ -3,12 +3,14 @@
 //! [`Dir`] and [`File`] are the whole port: about thirty operations, each relative to a held directory and
 //! given one [`Name`], so that no path is ever walked twice and no symbolic link below the root is ever
 //! followed. Three implementations: [`os`] (Linux), [`mem`] (a file system in memory that knows which
-//! of its bytes are durable), and [`fault`] (any of them, failing where a plan says so). [`walk`] does what
+//! of its bytes are durable), and [`fault`] (any of them, failing where a plan says so). [`lens`] shows a tree with
+//! other modes or owners, or with links followed, as the user asked for it. [`walk`] does what
 //! takes more than one name on top of them; [`state`] keeps the program's own files, outside every tree.
 //!
 //! Errors are plain [`io::Error`]s that carry the errno; callers know the path and the purpose and add them.
 
 pub mod fault;
+pub mod lens;
 pub mod mem;
 pub mod one;
 pub mod os;
@@ -21,6 +23,8 @@ use std::any::Any;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::path::Name;
 
@@ -102,6 +106,23 @@ pub trait Dir: Send + Sync {
     fn stat_self(&self) -> io::Result<Stat>;
     /// The bytes of a symbolic link.
     fn read_link(&self, name: &Name) -> io::Result<Vec<u8>>;
+
+    /// What the symbolic link `name` leads to, wherever that is: only where whoever owns this process asked for it.
+    /// `ELOOP` where links are never followed.
+    fn stat_through(&self, name: &Name) -> io::Result<Stat> {
+        let _ = name;
+        Err(Errno::LOOP.into())
+    }
+    /// Opens the directory that the symbolic link `name` leads to, as [`Dir::stat_through`].
+    fn open_dir_through(&self, name: &Name) -> io::Result<DirRef> {
+        let _ = name;
+        Err(Errno::LOOP.into())
+    }
+    /// Opens, for reading, the regular file that the symbolic link `name` leads to, as [`Dir::stat_through`].
+    fn open_file_through(&self, name: &Name) -> io::Result<FileRef> {
+        let _ = name;
+        Err(Errno::LOOP.into())
+    }
 
     /// Opens a directory in this one. `ENOTDIR` or `ELOOP` if `name` is something else.
     fn open_dir(&self, name: &Name) -> io::Result<DirRef>;

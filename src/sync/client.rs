@@ -249,6 +249,7 @@ pub(super) fn hello(
         itemize: options.itemize,
         updates: options.updates,
         removal: options.removal.clone(),
+        view: options.view.clone(),
     }
 }
 

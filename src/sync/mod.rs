@@ -28,6 +28,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod view;
 mod wire;
 
 use std::sync::Arc;
@@ -47,13 +48,20 @@ use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};
 use crate::snapshot::{Field, Profile};
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates};
+use crate::transfer::message::{
+    Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates, View,
+};
 
 /// How to synchronize.
 #[derive(Clone)]
 pub struct Options {
     /// Remove from the destination what the source has not.
     pub delete: bool,
+    /// How the source is seen, and links to directories at the destination.
+    pub view: View,
+    /// Links are made so that they lead nowhere, at the end that this process is; the other end, if it is the source,
+    /// has such links and sends what they were.
+    pub munge_links: bool,
     /// What else may be removed, and what is kept of it.
     pub removal: Removal,
     /// Change nothing; tell what would change.
@@ -88,6 +96,8 @@ impl Default for Options {
         let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
         Options {
             delete: false,
+            view: View::default(),
+            munge_links: false,
             removal: Removal::default(),
             dry_run: false,
             checksum: false,

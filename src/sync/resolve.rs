@@ -47,7 +47,10 @@ pub fn source(path: &Path) -> Result<Source, SyncError> {
     let failed = |error| root_error(path, "open", error);
     let (parent, name) = split(path).map_err(failed)?;
     match os::open_root(path) {
-        Ok(root) => Ok(Source { place: Place::new(root, path), shape: Shape::Dir(name) }),
+        Ok(root) => {
+            let around = Around::local(parent).with(RelPath::root().join(&name));
+            Ok(Source { place: Place { around, ..Place::new(root, path) }, shape: Shape::Dir(name) })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             let dir = os::open_root(&parent).map_err(failed)?;
             let place = Place { only: Some(name.clone()), ..Place::new(dir, path) };

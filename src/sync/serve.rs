@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::client::agent;
 use super::resolve::{self, Shape, below};
+use super::view::follows;
 use super::wire::{self, Use};
 use super::{Around, Options, Place, SyncError, Tree, destination, source};
 use crate::chunk::Params;
@@ -126,6 +127,9 @@ fn session(
     if push && !writable && !hello.dry_run {
         return Err(refused(format!("module {} is read-only for this key", Escaped(&hello.module)), 40));
     }
+    if matches!(target, Target::Module(_)) && follows(&hello.view) {
+        return Err(refused("a module's links are not followed".to_owned(), 1));
+    }
     let params = accepted(&hello.params).ok_or_else(|| {
         let text = "the chunking parameters are none that are known here; --chunker chooses others";
         refused(text.to_owned(), 12)
@@ -145,6 +149,7 @@ fn session(
         itemize: false,
         updates: hello.updates,
         removal: hello.removal.clone(),
+        view: hello.view.clone(),
         ..options.clone()
     };
 

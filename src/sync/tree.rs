@@ -54,6 +54,11 @@ impl Place {
         }
     }
 
+    /// Whether the tree has a name of its own at the destination, below what the user named.
+    fn named(&self) -> bool {
+        !self.around.below.is_root()
+    }
+
     /// Takes the destination's lock, held as long as a handle of this place is.
     ///
     /// # Errors
@@ -108,6 +113,12 @@ impl Tree {
         options: &Options,
         destination: bool,
     ) -> Result<Tree, SyncError> {
+        let lens = match destination {
+            true => options.destination_lens(),
+            false => options.source_lens(place.named())?,
+        };
+        let seen = if lens.is_plain() { String::new() } else { format!("{lens:?}") };
+        let place = Place { root: lens.on(place.root.clone()), ..place };
         let mut scanning = scan::Options::new(Arc::new(now));
         scanning.profile = profile;
         scanning.params = options.params.clone();
@@ -117,8 +128,12 @@ impl Tree {
         scanning.only = place.only.clone();
         let stat = place.root.stat_self().map_err(|error| root_error(&place.path, "stat", error))?;
         let cache = options.cache.clone().filter(|_| place.only.is_none()).map(|cache| {
-            let path = place.path.as_os_str().as_encoded_bytes();
-            let key = Key::new(path, &stat, &scanning.filter, &scanning.params);
+            // No path has a zero byte.
+            let mut path = place.path.as_os_str().as_encoded_bytes().to_vec();
+            if !seen.is_empty() {
+                path.extend_from_slice(&[b"\0", seen.as_bytes()].concat());
+            }
+            let key = Key::new(&path, &stat, &scanning.filter, &scanning.params);
             (cache, key)
         });
         let index = match &cache {

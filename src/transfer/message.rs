@@ -27,6 +27,8 @@ pub const OPS_MAX: usize = 16_384;
 pub const REQUEST_MAX: usize = 4096;
 /// Exclude patterns at most.
 pub const PATTERNS_MAX: usize = 4096;
+/// Ranges of owners, or of groups, that are seen as another at most.
+pub const MAPPINGS_MAX: usize = 256;
 /// Bytes of one text (error, pattern, agent, module) at most.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
@@ -67,6 +69,29 @@ pub struct Updates {
     pub compare: Compare,
     /// Modification times that differ by no more than so many seconds count as equal.
     pub window: u32,
+}
+
+/// How the source is seen: what is sent of it is what is seen ([`crate::fs::lens`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Changes of modes, as chmod(1) writes them; none if empty.
+    pub chmod: Text,
+    /// First and last owner, and who is seen in their place.
+    pub users: Bounded<(u32, u32, u32), MAPPINGS_MAX>,
+    /// The same of groups.
+    pub groups: Bounded<(u32, u32, u32), MAPPINGS_MAX>,
+    /// Symbolic links to directories are followed.
+    pub follow_dirs: bool,
+    /// Symbolic links that lead out of the tree are followed.
+    pub follow_unsafe: bool,
+    /// All symbolic links are followed.
+    pub follow_all: bool,
+    /// Symbolic links that lead out of the tree are left out.
+    pub drop_unsafe: bool,
+    /// All symbolic links are left out.
+    pub drop_all: bool,
+    /// At the destination, symbolic links to directories are taken for directories.
+    pub keep_dirlinks: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.
@@ -124,6 +149,8 @@ pub struct Hello {
     pub updates: Updates,
     /// What may be removed.
     pub removal: Removal,
+    /// How the source is seen.
+    pub view: View,
 }
 
 /// The server's answer.

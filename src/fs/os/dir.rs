@@ -13,7 +13,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::file::OsFile;
 use super::{
-    lock, open_beneath, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd, timestamps,
+    lock, open_beneath, open_through, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd,
+    stat_through, timestamps,
 };
 use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, state, walk};
 use crate::path::Name;
@@ -144,6 +145,19 @@ impl Dir for OsDir {
         self.open_regular(name, OFlags::RDWR)
     }
 
+    fn stat_through(&self, name: &Name) -> io::Result<Stat> {
+        stat_through(self.fd.as_fd(), name.as_bytes())
+    }
+
+    fn open_dir_through(&self, name: &Name) -> io::Result<DirRef> {
+        let fd = open_through(self.fd.as_fd(), name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        Ok(Arc::new(OsDir::new(fd)))
+    }
+
+    fn open_file_through(&self, name: &Name) -> io::Result<FileRef> {
+        regular(open_through(self.fd.as_fd(), name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?)
+    }
+
     fn create_file(&self, name: &Name, mode: u32) -> io::Result<FileRef> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         // Special bits are set afterwards: openat2 refuses none of them, but some file systems drop them.
@@ -264,7 +278,7 @@ impl Dir for OsDir {
 
 /// The bits that the kernel clears in the mode of what is created; all, where that cannot be told. Read once: this
 /// program does not change it.
-fn umask() -> u32 {
+pub fn umask() -> u32 {
     static UMASK: OnceLock<u32> = OnceLock::new();
     *UMASK.get_or_init(|| {
         let status = state::read(Path::new("/proc/self/status"), 1 << 16).unwrap_or_default();

@@ -29,6 +29,8 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
+pub use self::dir::umask;
+
 use self::dir::OsDir;
 use self::file::OsFile;
 use super::{DirRef, FileRef, Kind, Stat, Time};
@@ -52,18 +54,6 @@ pub fn open_root(path: &Path) -> io::Result<DirRef> {
 pub fn create_root(path: &Path) -> io::Result<DirRef> {
     retry_on_intr(|| rustix::fs::mkdir(path, Mode::from_raw_mode(0o777)))?;
     open_root(path)
-}
-
-/// The permission bits that this process gives to nothing it makes; 022 where the system does not tell.
-#[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the process's own state, which Linux tells nowhere else without changing it"
-)]
-pub fn umask() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o022)
 }
 
 /// Opens, for reading, the regular file an operator named. Links are followed; a FIFO does not block.
@@ -104,6 +94,18 @@ fn open_beneath(dir: BorrowedFd<'_>, name: &Name, flags: OFlags, mode: Mode) -> 
     Ok(fd)
 }
 
+/// Opens what one name in `dir` leads to, wherever that is. Links of the kernel's own (`/proc/PID/fd`) stay closed.
+fn open_through(dir: BorrowedFd<'_>, name: &Name, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_MAGICLINKS;
+    match retry_on_intr(|| rustix::fs::openat2(dir, name.as_bytes(), flags, Mode::empty(), resolve)) {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            retry_on_intr(|| rustix::fs::openat(dir, name.as_bytes(), flags, Mode::empty()))
+        }
+        result => result,
+    }
+}
+
 /// The same without `openat2`: one component needs no more than `O_NOFOLLOW`.
 fn open_nofollow(dir: BorrowedFd<'_>, name: &Name, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| rustix::fs::openat(dir, name.as_bytes(), flags | OFlags::NOFOLLOW, mode))
@@ -115,7 +117,16 @@ fn open_nofollow(dir: BorrowedFd<'_>, name: &Name, flags: OFlags, mode: Mode) ->
 /// system `DONT_SYNC` could return attributes from before a change that another client has already made, so
 /// that a scan would keep the root of a file that differs.
 fn stat_at(dir: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> io::Result<Stat> {
-    let flags = flags | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    stat_as(dir, name, flags | AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The same of what a link leads to.
+fn stat_through(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Stat> {
+    stat_as(dir, name, AtFlags::empty())
+}
+
+fn stat_as(dir: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> io::Result<Stat> {
+    let flags = flags | AtFlags::NO_AUTOMOUNT;
     let statx = retry_on_intr(|| rustix::fs::statx(dir, name, flags, StatxFlags::BASIC_STATS))?;
     Ok(stat_of(&statx))
 }

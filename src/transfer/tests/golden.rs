@@ -92,6 +92,12 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             ignore_errors: false,
             backup: Some(Backup { suffix: text("~"), dir: Some(text("../old")) }),
         },
+        view: View {
+            chmod: text("D755"),
+            users: list(vec![(0, 0, 1000)]),
+            follow_unsafe: true,
+            ..View::default()
+        },
     };
     let tree = Tree {
         root: Some(hash(9)),

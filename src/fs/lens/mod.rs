@@ -1,0 +1,310 @@
+//! A tree → the same tree as the user wants it seen: other modes and owners, links followed or left out.
+//!
+//! What changes *what is sent* changes it here, below everything else: a scan, its index, the session and the root
+//! then all speak of the tree as it is seen, and both ends still prove the same one. Nothing is written through a
+//! lens but by a destination that follows links to its own directories.
+//!
+//! Links are followed only here, and only where whoever owns the process asked for it. A directory that is entered
+//! through a link into one that it lies in is an error, not an endless tree.
+
+mod chmod;
+mod links;
+#[cfg(test)]
+mod tests;
+
+pub use chmod::{Chmod, ChmodError};
+pub use links::{Follow, Keep};
+
+use std::any::Any;
+use std::io;
+use std::ops::RangeInclusive;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use self::links::Decision;
+use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use crate::path::{Name, RelPath};
+
+/// What a tree is seen through. The default changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lens {
+    /// How modes are seen.
+    pub chmod: Chmod,
+    /// Which owners are seen: the first range that an owner is in says whom.
+    pub users: Vec<(RangeInclusive<u32>, u32)>,
+    /// Which groups are seen.
+    pub groups: Vec<(RangeInclusive<u32>, u32)>,
+    /// Which links are followed.
+    pub follow: Follow,
+    /// Which of the others are there.
+    pub keep: Keep,
+    /// Whether the tree's own name is sent too, so that links to what is beside it do not leave it.
+    pub named: bool,
+    /// Links are stored so that they lead nowhere, and seen as what they were.
+    pub munged: bool,
+}
+
+impl Lens {
+    /// Whether everything is seen as it is.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let named = self.named;
+        *self == Lens { named, ..Lens::default() }
+    }
+
+    /// `dir` seen through this.
+    #[must_use]
+    pub fn on(self, dir: DirRef) -> DirRef {
+        if self.is_plain() {
+            return dir;
+        }
+        let way = match dir.stat_self() {
+            Ok(stat) if self.follow != Follow::None => Some(Arc::new(Way::of(&stat, None))),
+            _ => None,
+        };
+        Arc::new(Seen { dir, lens: Arc::new(self), path: RelPath::root(), way })
+    }
+
+    fn stat(&self, stat: Stat) -> Stat {
+        let id = |map: &[(RangeInclusive<u32>, u32)], id: u32| {
+            map.iter().find(|(from, _)| from.contains(&id)).map_or(id, |(_, to)| *to)
+        };
+        Stat {
+            mode: self.chmod.apply(stat.kind, stat.mode),
+            uid: id(&self.users, stat.uid),
+            gid: id(&self.groups, stat.gid),
+            ..stat
+        }
+    }
+}
+
+/// The directories around one that may have been reached by a link, itself first.
+struct Way {
+    inode: (u64, u64),
+    above: Option<Arc<Way>>,
+}
+
+impl Way {
+    fn of(stat: &Stat, above: Option<Arc<Way>>) -> Way {
+        Way { inode: (stat.dev, stat.ino), above }
+    }
+
+    fn has(&self, stat: &Stat) -> bool {
+        std::iter::successors(Some(self), |way| way.above.as_deref())
+            .any(|way| way.inode == (stat.dev, stat.ino))
+    }
+}
+
+/// A directory seen through a lens.
+struct Seen {
+    dir: DirRef,
+    lens: Arc<Lens>,
+    /// Where it is in the tree, to tell which links leave it.
+    path: RelPath,
+    way: Option<Arc<Way>>,
+}
+
+impl Seen {
+    /// What is seen of a name: what is there, or what it leads to.
+    fn look(&self, name: &Name) -> io::Result<(Stat, Decision)> {
+        let stat = self.dir.stat(name)?;
+        if stat.kind != Kind::Symlink {
+            return Ok((stat, Decision::AsItIs));
+        }
+        match links::decide(&self.lens, &self.dir, &self.path, name)? {
+            Decision::Hidden => Err(Errno::NOENT.into()),
+            Decision::AsItIs => Ok((stat, Decision::AsItIs)),
+            Decision::Through(stat) => Ok((stat, Decision::Through(stat))),
+        }
+    }
+
+    fn is_through(&self, name: &Name) -> io::Result<bool> {
+        // What is no link needs no look: the operation itself follows none.
+        if self.lens.follow == Follow::None || self.dir.stat(name)?.kind != Kind::Symlink {
+            return Ok(false);
+        }
+        Ok(matches!(self.look(name)?.1, Decision::Through(_)))
+    }
+
+    fn below(&self, name: &Name, dir: DirRef) -> io::Result<DirRef> {
+        let way = match &self.way {
+            Some(above) => {
+                let stat = dir.stat_self()?;
+                if above.has(&stat) {
+                    return Err(Errno::LOOP.into());
+                }
+                Some(Arc::new(Way::of(&stat, Some(above.clone()))))
+            }
+            None => None,
+        };
+        Ok(Arc::new(Seen { dir, lens: self.lens.clone(), path: self.path.join(name), way }))
+    }
+
+    fn file(&self, file: FileRef) -> FileRef {
+        Arc::new(SeenFile { file, lens: self.lens.clone() })
+    }
+}
+
+/// What is seen, for an implementation that recognises its own kind.
+fn unwrapped(dir: &dyn Dir) -> &dyn Dir {
+    dir.as_any().downcast_ref::<Seen>().map_or(dir, |dir| &*dir.dir)
+}
+
+impl Dir for Seen {
+    fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>> {
+        let names = self.dir.list()?;
+        if self.lens.follow == Follow::None && self.lens.keep == Keep::All {
+            return Ok(names);
+        }
+        let mut seen = Vec::with_capacity(names.len());
+        for (name, kind) in names {
+            let kind = kind.filter(|kind| *kind != Kind::Symlink);
+            let hidden = kind.is_none()
+                && self.dir.stat(&name).is_ok_and(|stat| stat.kind == Kind::Symlink)
+                && matches!(links::decide(&self.lens, &self.dir, &self.path, &name), Ok(Decision::Hidden));
+            if !hidden {
+                seen.push((name, kind));
+            }
+        }
+        Ok(seen)
+    }
+
+    fn stat(&self, name: &Name) -> io::Result<Stat> {
+        Ok(self.lens.stat(self.look(name)?.0))
+    }
+
+    fn stat_self(&self) -> io::Result<Stat> {
+        Ok(self.lens.stat(self.dir.stat_self()?))
+    }
+
+    fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
+        let target = self.dir.read_link(name)?;
+        Ok(if self.lens.munged { links::unmunge(target) } else { target })
+    }
+
+    fn open_dir(&self, name: &Name) -> io::Result<DirRef> {
+        let dir =
+            if self.is_through(name)? { self.dir.open_dir_through(name) } else { self.dir.open_dir(name) };
+        self.below(name, dir?)
+    }
+
+    fn open_file(&self, name: &Name) -> io::Result<FileRef> {
+        let file =
+            if self.is_through(name)? { self.dir.open_file_through(name) } else { self.dir.open_file(name) };
+        Ok(self.file(file?))
+    }
+
+    fn open_file_rw(&self, name: &Name) -> io::Result<FileRef> {
+        Ok(self.file(self.dir.open_file_rw(name)?))
+    }
+
+    fn create_file(&self, name: &Name, mode: u32) -> io::Result<FileRef> {
+        Ok(self.file(self.dir.create_file(name, mode)?))
+    }
+
+    fn create_dir(&self, name: &Name, mode: u32) -> io::Result<DirRef> {
+        self.below(name, self.dir.create_dir(name, mode)?)
+    }
+
+    fn create_symlink(&self, name: &Name, target: &[u8]) -> io::Result<()> {
+        if self.lens.munged {
+            return self.dir.create_symlink(name, &links::munge(target));
+        }
+        self.dir.create_symlink(name, target)
+    }
+
+    fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
+        self.dir.link(name, unwrapped(new_dir), new_name)
+    }
+
+    fn rename(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
+        self.dir.rename(name, unwrapped(new_dir), new_name)
+    }
+
+    fn rename_new(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
+        self.dir.rename_new(name, unwrapped(new_dir), new_name)
+    }
+
+    fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
+        self.dir.exchange(name, other)
+    }
+
+    fn remove_file(&self, name: &Name) -> io::Result<()> {
+        self.dir.remove_file(name)
+    }
+
+    fn remove_dir(&self, name: &Name) -> io::Result<()> {
+        self.dir.remove_dir(name)
+    }
+
+    fn set_attrs(&self, name: &Name, attrs: &Attrs) -> io::Result<()> {
+        self.dir.set_attrs(name, attrs)
+    }
+
+    fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()> {
+        self.dir.set_attrs_self(attrs)
+    }
+
+    fn names_show_in_ctime(&self) -> bool {
+        // What a link leads to may come and go without its directory.
+        self.lens.follow == Follow::None && self.dir.names_show_in_ctime()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.dir.sync()
+    }
+
+    fn sync_fs(&self) -> io::Result<()> {
+        self.dir.sync_fs()
+    }
+
+    fn try_lock(&self) -> io::Result<Result<(), Option<u32>>> {
+        self.dir.try_lock()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A file seen through a lens.
+struct SeenFile {
+    file: FileRef,
+    lens: Arc<Lens>,
+}
+
+impl File for SeenFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        Ok(self.lens.stat(self.file.stat()?))
+    }
+
+    fn stat_opened(&self) -> io::Result<Stat> {
+        Ok(self.lens.stat(self.file.stat_opened()?))
+    }
+
+    fn set_attrs(&self, attrs: &Attrs) -> io::Result<()> {
+        self.file.set_attrs(attrs)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_fd()
+    }
+}
