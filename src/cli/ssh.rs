@@ -183,6 +183,8 @@ impl Far {
             None => said.recv()?,
         };
         let Some(line) = line? else {
+            // Whatever still runs there has nobody to wait for.
+            drop(stdin);
             return Err(ended(&host, process.child.wait()?).into());
         };
         let offer = Offer::parse(&line).map_err(|source| refused(&host, source))?;

@@ -205,7 +205,7 @@ fn ssh_that_cannot_connect_speaks_for_itself() {
     let told = sshd.fails_of(PROGRAM, 1, &["-e", "ssh 'x", "src/", "far:dst"]);
     assert!(told.contains("ssh 'x"), "{told}");
     // One that stays silent is given so long and no longer.
-    let silent = sshd.script("exec sleep 1000");
+    let silent = sshd.script("exec cat > silence");
     let told = sshd.fails_of(&silent, 30, &["--contimeout", "1", "src/", &sshd.at("dst")]);
     assert!(told.contains("waiting for ssh"), "{told}");
     let mut command = sshd.bench.command("home", &["sync", "src/", "far:dst"]);
