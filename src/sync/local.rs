@@ -37,6 +37,8 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
     let (ours, theirs) = memory_pair(PIPE_BYTES);
     // Both ends see the same bytes; the destination tells of them.
     let quiet = Options { monitor: Arc::new(Quiet(options.monitor.clone())), ..options.clone() };
+    // Links that lead nowhere are the source's, and become what they were.
+    let receiving = Options { munge_links: false, ..options.clone() };
     std::thread::scope(|threads| {
         let sending = threads.spawn(|| {
             let options = &quiet;
@@ -53,6 +55,7 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
             Ok::<_, SyncError>((tree.scan.errors, sent, stats.wire()))
         });
         let received = (|| {
+            let options = &receiving;
             let tree = Tree::scan(to, profile, options, true)?;
             let wire = wire::open(theirs, Use::new(options, false, true))?;
             let result = destination::run(tree, &wire, options, false);

@@ -57,7 +57,7 @@ use crate::transfer::message::{
 pub struct Options {
     /// Remove from the destination what the source has not.
     pub delete: bool,
-    /// How the source is seen, and links to directories at the destination.
+    /// How the source is seen.
     pub view: View,
     /// Links are made so that they lead nowhere, at the end that this process is; the other end, if it is the source,
     /// has such links and sends what they were.

@@ -90,8 +90,6 @@ pub struct View {
     pub drop_unsafe: bool,
     /// All symbolic links are left out.
     pub drop_all: bool,
-    /// At the destination, symbolic links to directories are taken for directories.
-    pub keep_dirlinks: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.

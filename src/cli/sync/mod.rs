@@ -2,8 +2,10 @@
 
 mod connection;
 mod deletion;
+mod links;
 mod metadata;
 mod output;
+mod owners;
 mod selection;
 mod writing;
 
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 
 use self::connection::Connection;
 use self::deletion::Deletion;
+use self::links::Links;
 use self::metadata::Metadata;
 use self::output::Output;
 use self::selection::Selection;
@@ -56,6 +59,9 @@ pub(super) struct Args {
 
     #[command(flatten, next_help_heading = "What is kept of them")]
     metadata: Metadata,
+
+    #[command(flatten, next_help_heading = "Symbolic links")]
+    links: Links,
 
     #[command(flatten, next_help_heading = "What is removed")]
     deletion: Deletion,
@@ -122,7 +128,8 @@ impl Args {
             ..Options::default()
         };
         self.selection.apply(&mut options)?;
-        self.metadata.apply(&mut options);
+        self.metadata.apply(&mut options)?;
+        self.links.apply(&mut options);
         self.deletion.apply(&mut options)?;
         self.writing.apply(&mut options, home);
         self.connection.apply(&mut options);

@@ -1,16 +1,14 @@
 //! A tree → the same tree as the user wants it seen: other modes and owners, links followed or left out.
 //!
 //! What changes *what is sent* changes it here, below everything else: a scan, its index, the session and the root
-//! then all speak of the tree as it is seen, and both ends still prove the same one. Nothing is written through a
-//! lens but by a destination that follows links to its own directories.
+//! then all speak of the tree as it is seen, and both ends still prove the same one. At a destination nothing is seen
+//! otherwise but the targets of links.
 //!
 //! Links are followed only here, and only where whoever owns the process asked for it. A directory that is entered
 //! through a link into one that it lies in is an error, not an endless tree.
 
 mod chmod;
 mod links;
-#[cfg(test)]
-mod tests;
 
 pub use chmod::{Chmod, ChmodError};
 pub use links::{Follow, Keep};
