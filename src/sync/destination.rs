@@ -31,8 +31,7 @@ pub(super) struct Received {
     pub(super) root: Option<Hash>,
     pub(super) report: Report,
     pub(super) round_trips: u64,
-    pub(super) files_total: u64,
-    pub(super) bytes_total: u64,
+    pub(super) source: Snapshot,
     pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
     pub(super) code: u8,
@@ -85,6 +84,7 @@ pub(super) fn run(
         itemize: options.itemize || tell_items,
         filtered: !options.exclude.is_empty(),
         single: tree.place.only.is_some(),
+        made: tree.place.made,
         delta: !wire.outbox.is_local(),
     };
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
@@ -325,8 +325,7 @@ impl Session<'_> {
             root: finale.proven.then(|| finale.mirror.root()).flatten(),
             report: machine.report(),
             round_trips: machine.round_trips(),
-            files_total: machine.theirs().files,
-            bytes_total: machine.theirs().bytes,
+            source: finale.mirror.clone(),
             items: std::mem::take(&mut staged.items),
             problems: std::mem::take(&mut staged.problems),
             code: 0,

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 pub use error::SyncError;
 pub use local::sync_dirs;
+use resolve::Shape;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 
@@ -43,6 +44,7 @@ use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};
+use crate::snapshot::Snapshot;
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{Abort, Item, Message, Report, TEXT_BYTES_MAX};
 
@@ -111,6 +113,10 @@ pub struct Summary {
     pub round_trips: u64,
     /// Every change, if asked for.
     pub items: Vec<Item>,
+    /// The source, as the run found it; on a dry run without the roots that it had no need of.
+    pub source: Option<Snapshot>,
+    /// What the source is to the destination, where the run knows.
+    pub shape: Option<Shape>,
     /// What could not be made equal, a path and a reason each.
     pub problems: Vec<Problem>,
     /// The exit code: 0, or 23 or 24 with problems.
@@ -176,17 +182,20 @@ fn unread(error: &ScanError) -> Problem {
 }
 
 fn summary_of(received: destination::Received, errors: &[ScanError], wire: Wire) -> Summary {
+    let totals = received.source.totals();
     let mut problems = received.problems;
     problems.extend(errors.iter().map(unread));
     Summary {
         root: received.root,
-        files_total: received.files_total,
-        bytes_total: received.bytes_total,
+        files_total: totals.files,
+        bytes_total: totals.bytes,
         report: received.report,
         wire_sent: wire.sent,
         wire_received: wire.received,
         round_trips: received.round_trips,
         items: received.items,
+        source: Some(received.source),
+        shape: None,
         code: if problems.is_empty() { received.code } else { received.code.max(CODE_PARTIAL) },
         problems,
     }

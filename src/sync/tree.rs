@@ -19,13 +19,15 @@ pub struct Place {
     pub path: PathBuf,
     /// Only this name of the root directory takes part: a single file.
     pub only: Option<Name>,
+    /// The root directory was made when it was opened; on a dry run, would have been.
+    pub made: bool,
 }
 
 impl Place {
     /// The tree below an open directory.
     #[must_use]
     pub fn new(root: DirRef, path: &Path) -> Place {
-        Place { root, path: absolute(path), only: None }
+        Place { root, path: absolute(path), only: None, made: false }
     }
 
     /// Opens a directory that is there.
@@ -46,7 +48,7 @@ impl Place {
             Ok(root) => Ok(Place::new(root, path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 os::create_root(path).map_err(|source| root_error(path, "create", source))?;
-                Place::open(path)
+                Ok(Place { made: true, ..Place::open(path)? })
             }
             Err(source) => Err(root_error(path, "open", source)),
         }

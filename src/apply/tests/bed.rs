@@ -248,7 +248,12 @@ pub(super) fn options(delete: bool) -> Options {
 }
 
 pub(super) fn sync(from: &DirRef, to: &DirRef, options: &Options) -> Result<Summary, SyncError> {
-    let place = |root: &DirRef, path| Place { root: root.clone(), path: Path::new(path).into(), only: None };
+    let place = |root: &DirRef, path| Place {
+        root: root.clone(),
+        path: Path::new(path).into(),
+        only: None,
+        made: false,
+    };
     sync_dirs(place(from, "/from"), place(to, "/to"), options)
 }
 

@@ -406,7 +406,7 @@ fn second_run_into_one_destination_is_refused_with_the_owner() {
     );
     assert_eq!(error.code(), 11);
     drop(held);
-    let place = Place { root: target.root(), path: "/to".into(), only: None };
+    let place = Place { root: target.root(), path: "/to".into(), only: None, made: false };
     place.lock().unwrap();
 }
 

@@ -337,6 +337,7 @@ impl Receiver {
         }
         let links = self.links(&mirror)?;
         let deletions = self.deletions();
+        self.note_root();
         let profile = self.own.profile();
         let dirs = self
             .places
@@ -357,6 +358,22 @@ impl Receiver {
             dirs: dirs.collect(),
             mirror,
         })
+    }
+
+    /// Tells what becomes of the root directory itself, which no count has.
+    fn note_root(&mut self) {
+        if self.options.single {
+            return;
+        }
+        let DirPlace { was, meta, .. } = self.places[0];
+        let profile = self.own.profile();
+        let (was, meta) = (profile.dir_meta(was), profile.dir_meta(meta));
+        self.report.root_made = self.options.made;
+        if self.options.made {
+            self.item(|_| RelPath::root(), Change::Created, Kind::Dir);
+        } else if was != meta {
+            self.item(|_| RelPath::root(), Change::Meta(self.meta_change(was, meta)), Kind::Dir);
+        }
     }
 
     fn links(&self, mirror: &Snapshot) -> Result<Vec<(Place, RelPath)>, ProtocolError> {
@@ -401,6 +418,7 @@ impl Receiver {
             }
             if seen.insert(id) && !self.taken_files.contains(&id) {
                 self.report.deleted += 1;
+                self.report.deleted_beside.count(kind_of(&entry.node));
                 self.item(|_| snapshot.path(id), Change::Deleted, kind_of(&entry.node));
             }
         }
