@@ -7,17 +7,25 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod bench;
+mod calendar;
 mod chunker;
 mod completions;
 mod connect;
 mod diff;
 mod error;
+mod estimate;
+mod format;
 mod id;
 mod interrupt;
 mod itemize;
 mod json;
+mod lines;
+mod listing;
 mod location;
+mod log;
 mod man;
+mod nearest;
+mod number;
 mod progress;
 mod rate;
 mod report;

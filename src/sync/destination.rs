@@ -286,8 +286,9 @@ impl Session<'_> {
     fn take(&self, machine: &mut Receiver, told: Told, staged: &mut Staged) -> Result<(), SyncError> {
         match told {
             Told::Fatal(error) => return Err(error.into()),
-            Told::Done(Done::Closed(file, _)) => {
+            Told::Done(Done::Closed(file, size)) => {
                 self.options.monitor.advance(Phase::Transfer, 1, 0);
+                self.options.monitor.file(&machine.file_path(file), size);
                 machine.closed(file);
             }
             Told::Done(Done::CopyFailed(file, offset, chunk)) => machine.copy_failed(file, offset, chunk),

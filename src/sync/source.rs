@@ -169,7 +169,7 @@ fn converse(
     wire: &Wire,
     jobs: &Channel<Job>,
     told: &Receiver<Told>,
-    _options: &Options,
+    options: &Options,
 ) -> Result<Everything, SyncError> {
     let mut learned = Vec::new();
     let (mut items, mut problems) = (Vec::new(), Vec::new());
@@ -199,6 +199,7 @@ fn converse(
                 }
             }
             while let Ok(told) = told.try_recv() {
+                tell_file(&told, scan, options);
                 take(machine, told, &mut learned)?;
             }
         }
@@ -211,6 +212,7 @@ fn converse(
         }
         select_biased! {
             recv(told) -> told => if let Ok(told) = told {
+                tell_file(&told, scan, options);
                 take(machine, told, &mut learned)?;
             },
             recv(wire.inbox) -> payload => {
@@ -228,6 +230,14 @@ fn converse(
                 })?;
             },
         }
+    }
+}
+
+/// Tells of a file whose bytes have left, as far as a job is that of a file.
+fn tell_file(told: &Told, scan: &Scan, options: &Options) {
+    if let Told::Streamed(file, Ok(_), _) | Told::Read(file, Ok(())) = told {
+        let size = scan.snapshot.entry(*file).size().unwrap_or(0);
+        options.monitor.file(&scan.snapshot.path(*file), size);
     }
 }
 

@@ -1,29 +1,86 @@
 //! A finished run → what the user asked to be told.
+//!
+//! In this order, each part only where it was asked for: rsync's first line, a line a change, the numbers,
+//! rsync's last two lines, the root.
 
+mod data;
+mod totals;
+
+pub(super) use totals::total_size;
+
+use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount};
-use serde_json::{Value, json};
+use indicatif::HumanBytes;
 
 use super::error::one_line;
-use super::{itemize, json};
+use super::format::{Format, Setting};
+use super::lines::{self, Line, Root};
+use super::number::Human;
 use crate::path::RelPath;
+use crate::sync::resolve::Shape;
 use crate::sync::{Problem, Summary};
+use crate::transfer::message::{Change, Kind};
 
-/// How much to say.
-#[derive(Clone, Copy, Debug, Default)]
+/// What to say, and how.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Voice {
+    /// Nothing but errors.
+    pub(super) quiet: bool,
+    /// rsync's first line.
+    pub(super) opening: bool,
+    /// rsync's last lines, and the root.
+    pub(super) frame: bool,
     /// A line a change.
-    pub(super) verbose: bool,
-    /// A line a change, in columns.
-    pub(super) itemize: bool,
+    pub(super) format: Option<Format>,
+    /// Lines of what did not change too: in the format, if it has columns; else as `NAME is uptodate`.
+    pub(super) unchanged: bool,
+    /// Lines of what was deleted.
+    pub(super) deletions: bool,
     /// Every number.
     pub(super) stats: bool,
     /// JSON instead of text.
     pub(super) json: bool,
-    /// It was a dry run.
+    /// It is a dry run.
     pub(super) dry_run: bool,
+    /// How numbers read.
+    pub(super) human: Human,
+}
+
+/// What a run was, beside what it did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course {
+    /// How its lines read.
+    pub(super) setting: Setting,
+    /// The directory that was made for it, as the user wrote it.
+    pub(super) made: Option<Vec<u8>>,
+    /// How long it took.
+    pub(super) elapsed: Duration,
+    /// The opening was told already.
+    pub(super) opened: bool,
+    /// Files that were named already.
+    pub(super) named: HashSet<RelPath>,
+    /// How long it took until both trees were known.
+    pub(super) scanned: Duration,
+}
+
+impl Course {
+    /// With what is known when the run is over.
+    pub(super) fn of(self, summary: &Summary, elapsed: Duration) -> Course {
+        let (under, single) = match summary.shape.clone() {
+            Some(Shape::Dir(name)) => (Some(name), None),
+            Some(Shape::File(name)) => (None, Some(name)),
+            Some(Shape::Contents) | None => (None, None),
+        };
+        // A file is what the destination became, unless that was to be a directory.
+        let dir = |path: &Vec<u8>| root_of(summary) == Root::Told || path.ends_with(b"/");
+        let made = self.made.filter(dir).map(|path| {
+            let end = path.iter().rposition(|byte| *byte != b'/').map_or(path.len(), |at| at + 1);
+            path[..end].to_vec()
+        });
+        Course { setting: Setting { under, single, ..self.setting }, made, elapsed, ..self }
+    }
 }
 
 /// Paths that could not be made equal.
@@ -32,30 +89,80 @@ pub(super) fn failed(summary: &Summary) -> u64 {
 }
 
 /// Writes the changes and the totals to standard output.
-pub(super) fn tell(summary: &Summary, elapsed: Duration, voice: Voice) -> io::Result<()> {
+pub(super) fn tell(summary: &Summary, course: &Course, voice: &Voice) -> io::Result<()> {
+    if voice.quiet {
+        return Ok(());
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     if voice.json {
-        tell_json(&mut out, summary, elapsed)?;
-    } else {
-        for item in &summary.items {
-            let line = if voice.itemize { itemize::columns(item) } else { itemize::plain(item) };
-            writeln!(out, "{line}")?;
-        }
-        if voice.stats {
-            stats(&mut out, summary, elapsed)?;
-        }
-        let asked = voice.verbose || voice.itemize;
-        if asked || voice.stats || io::stdout().is_terminal() {
-            writeln!(out, "{}", closing(summary, elapsed, voice.dry_run))?;
-        }
-        if let Some(root) = summary.root.filter(|_| asked || voice.stats) {
+        data::tell(&mut out, summary, course.elapsed)?;
+        return out.flush();
+    }
+    let has_columns = voice.format.as_ref().is_some_and(Format::has_columns);
+    if voice.opening && !course.opened {
+        writeln!(out, "{}", opening(&course.setting))?;
+    }
+    if let Some(made) = course.made.as_deref().filter(|_| voice.opening || has_columns) {
+        writeln!(out, "created directory {}", crate::path::Escaped(made))?;
+    }
+    changes(summary, course, voice, |line| writeln!(out, "{line}"))?;
+    if voice.stats {
+        writeln!(out)?;
+        totals::stats(&mut out, summary, course, voice.human)?;
+    }
+    if voice.frame || voice.stats {
+        writeln!(out)?;
+        totals::closing(&mut out, summary, course, voice)?;
+        if let Some(root) = summary.root {
             writeln!(out, "root {root}")?;
         }
+    } else if voice.format.is_none() && io::stdout().is_terminal() {
+        writeln!(out, "{}", in_short(summary, course.elapsed, voice.dry_run))?;
     }
     out.flush()
 }
 
-fn closing(summary: &Summary, elapsed: Duration, dry_run: bool) -> String {
+/// The line that rsync begins with.
+pub(super) fn opening(setting: &Setting) -> String {
+    format!("{} incremental file list", if setting.received { "receiving" } else { "sending" })
+}
+
+/// Gives each line of the changes to `say`.
+pub(super) fn changes(
+    summary: &Summary,
+    course: &Course,
+    voice: &Voice,
+    mut say: impl FnMut(String) -> io::Result<()>,
+) -> io::Result<()> {
+    let Some(format) = &voice.format else { return Ok(()) };
+    let unchanged = voice.unchanged.then(|| root_of(summary));
+    for line in lines::lines(&summary.items, summary.source.as_ref(), unchanged) {
+        match line.change {
+            None if !format.has_columns() => {
+                if line.kind != Kind::Dir {
+                    say(format!("{} is uptodate", bare_name(&line, &course.setting)))?;
+                }
+            }
+            Some(Change::Deleted) if !voice.deletions => {}
+            _ if !format.has_columns() && course.named.contains(&line.path) => {}
+            // Without columns, as in rsync, a name is told if what it stands for is new, or if it is a directory.
+            Some(Change::Meta(_)) if !format.has_columns() && line.kind != Kind::Dir => {}
+            _ => say(format.line(&line, &course.setting))?,
+        }
+    }
+    Ok(())
+}
+
+fn bare_name(line: &Line<'_>, setting: &Setting) -> String {
+    Format::names().line(&Line { node: None, path: line.path.clone(), ..*line }, setting)
+}
+
+/// Whether a run's root directory is part of what it is about.
+pub(super) fn root_of(summary: &Summary) -> Root {
+    if matches!(summary.shape, Some(Shape::File(_))) { Root::Untold } else { Root::Told }
+}
+
+fn in_short(summary: &Summary, elapsed: Duration, dry_run: bool) -> String {
     let report = &summary.report;
     let counts = [
         (report.created, "created"),
@@ -78,61 +185,6 @@ fn closing(summary: &Summary, elapsed: Duration, dry_run: bool) -> String {
         elapsed.as_secs_f64(),
         if dry_run { " (dry run)" } else { "" },
     )
-}
-
-fn stats(out: &mut impl Write, summary: &Summary, elapsed: Duration) -> io::Result<()> {
-    let report = &summary.report;
-    let mut line = |label: &str, value: u64| writeln!(out, "{label}: {}", HumanCount(value));
-    line("Files at the source", summary.files_total)?;
-    line("Bytes at the source", summary.bytes_total)?;
-    line("Names created", report.created)?;
-    line("Names updated", report.updated)?;
-    line("Names moved", report.moved)?;
-    line("Names deleted", report.deleted)?;
-    line("Names of which only metadata changed", report.metadata_only)?;
-    line("Paths that failed", failed(summary))?;
-    line("File bytes sent, before compression", report.bytes_literal)?;
-    line("File bytes reused", report.bytes_reused)?;
-    line("Bytes sent on the wire", summary.wire_sent)?;
-    line("Bytes received on the wire", summary.wire_received)?;
-    line("Round trips", summary.round_trips)?;
-    writeln!(out, "Seconds: {:.3}", elapsed.as_secs_f64())
-}
-
-fn tell_json(out: &mut impl Write, summary: &Summary, elapsed: Duration) -> io::Result<()> {
-    for item in &summary.items {
-        writeln!(out, "{}", Value::from(json::item(item)))?;
-    }
-    for problem in &summary.problems {
-        let mut object = json::event("problem");
-        json::path(&mut object, "path", &problem.path);
-        object.insert("text".to_owned(), problem.text.as_str().into());
-        writeln!(out, "{}", Value::from(object))?;
-    }
-    let report = &summary.report;
-    let mut object = json::event("summary");
-    json::extend(
-        &mut object,
-        json!({
-            "root": summary.root.map(|root| root.to_string()),
-            "files_total": summary.files_total,
-            "bytes_total": summary.bytes_total,
-            "created": report.created,
-            "updated": report.updated,
-            "deleted": report.deleted,
-            "moved": report.moved,
-            "metadata_only": report.metadata_only,
-            "bytes_literal": report.bytes_literal,
-            "bytes_reused": report.bytes_reused,
-            "wire_sent": summary.wire_sent,
-            "wire_received": summary.wire_received,
-            "round_trips": summary.round_trips,
-            "elapsed_ms": elapsed.as_millis() as u64,
-            "failed": failed(summary),
-            "code": summary.code,
-        }),
-    );
-    writeln!(out, "{}", Value::from(object))
 }
 
 /// A problem or a notice as one line.

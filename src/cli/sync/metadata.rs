@@ -6,7 +6,7 @@ use crate::sync::Options;
 pub(super) struct Metadata {
     /// For the fingers of rsync's users: it is the default.
     #[arg(short, long)]
-    archive: bool,
+    pub(super) archive: bool,
 }
 
 impl Metadata {

@@ -9,7 +9,7 @@ use crate::sync::Options;
 pub(super) struct Writing {
     /// Read every file again and trust no index.
     #[arg(short, long)]
-    checksum: bool,
+    pub(super) checksum: bool,
 
     #[command(flatten)]
     chunking: Chunking,
