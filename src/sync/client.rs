@@ -119,6 +119,7 @@ pub fn push_scanned(
     }
     let received = destination::Received {
         root: sent.outcome.root,
+        roots: sent.roots,
         report: sent.outcome.report,
         round_trips: sent.round_trips,
         source: tree.scan.snapshot,
@@ -234,6 +235,7 @@ pub(super) fn hello(
         dry_run: options.dry_run,
         checksum: options.checksum,
         itemize: options.itemize,
+        hash_first: options.hash_first,
     }
 }
 

@@ -29,6 +29,8 @@ const QUEUE_BATCHES: usize = 4;
 /// How a receiver ended.
 pub(super) struct Received {
     pub(super) root: Option<Hash>,
+    /// What the source had, and this end before.
+    pub(super) roots: Option<(Hash, Hash)>,
     pub(super) report: Report,
     pub(super) round_trips: u64,
     pub(super) source: Snapshot,
@@ -89,7 +91,7 @@ pub(super) fn run(
     };
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage, empty };
+    let session = Session { wire, options, tell_items, stage: &stage, own_root: own.root(), empty };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
@@ -122,6 +124,8 @@ struct Session<'a> {
     options: &'a Options,
     tell_items: bool,
     stage: &'a Arc<Stage>,
+    /// The destination's root, as it is before.
+    own_root: Option<Hash>,
     /// The destination has nothing yet.
     empty: bool,
 }
@@ -324,6 +328,7 @@ impl Session<'_> {
         }
         let mut received = Received {
             root: finale.proven.then(|| finale.mirror.root()).flatten(),
+            roots: machine.theirs().root.zip(self.own_root),
             report: machine.report(),
             round_trips: machine.round_trips(),
             source: finale.mirror.clone(),

@@ -57,6 +57,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Trust no index: read every file.
     pub checksum: bool,
+    /// Read every file whose root is not known before the session, so that both roots are known from its start.
+    pub hash_first: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
     /// Names to leave alone on both ends.
@@ -82,6 +84,7 @@ impl Default for Options {
             delete: false,
             dry_run: false,
             checksum: false,
+            hash_first: false,
             params: Params::quick(),
             exclude: Filter::default(),
             itemize: false,
@@ -99,6 +102,8 @@ impl Default for Options {
 pub struct Summary {
     /// The root, equal on both ends; `None` on a dry run, and if some path could not be made equal.
     pub root: Option<Hash>,
+    /// The roots of source and destination as they were before, if both were known.
+    pub roots: Option<(Hash, Hash)>,
     /// Regular files of the source.
     pub files_total: u64,
     /// Bytes in them.
@@ -187,6 +192,7 @@ fn summary_of(received: destination::Received, errors: &[ScanError], wire: Wire)
     problems.extend(errors.iter().map(unread));
     Summary {
         root: received.root,
+        roots: received.roots,
         files_total: totals.files,
         bytes_total: totals.bytes,
         report: received.report,

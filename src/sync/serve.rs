@@ -101,6 +101,7 @@ fn session(
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
+        hash_first: hello.hash_first,
         params,
         exclude,
         itemize: false,

@@ -57,6 +57,8 @@ struct Learned {
 /// How the receiver ended, and what it changed.
 pub(super) struct Sent {
     pub(super) outcome: Outcome,
+    /// What this end has, and the receiver had before.
+    pub(super) roots: Option<(Hash, Hash)>,
     pub(super) items: Vec<Item>,
     /// What the receiver could not make equal, as it told.
     pub(super) problems: Vec<Problem>,
@@ -75,7 +77,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
         // Whether to hash first depends on whether there is anything to compare with.
         let first = await_tree(wire, &mut theirs)?;
         let populated = first.entries > 0 || first.leftovers;
-        if populated && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES) {
+        if options.hash_first || populated && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES) {
             tree.hash(options);
         }
         tell_tree(&tree, wire, false);
@@ -85,6 +87,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     let empty = theirs.is_some_and(|theirs| theirs.entries == 0);
     let their_root = theirs.and_then(|theirs| theirs.root);
+    let roots = tree.scan.snapshot.root().zip(their_root);
     let mut machine = Sender::new(tree.scan.snapshot.clone());
     if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
         && let Some(remembered) = tree.remembered(&root)
@@ -104,7 +107,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     tree.scan = scan;
     let outcome = machine.outcome().cloned().ok_or(crate::transfer::frame::FrameError::Cut)?;
-    Ok((tree, Sent { round_trips: outcome.round_trips, outcome, items, problems }))
+    Ok((tree, Sent { round_trips: outcome.round_trips, roots, outcome, items, problems }))
 }
 
 fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {

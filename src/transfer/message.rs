@@ -71,6 +71,8 @@ pub struct Hello {
     pub checksum: bool,
     /// Send an [`Item`] a change.
     pub itemize: bool,
+    /// Read every file whose root is not known before the session.
+    pub hash_first: bool,
 }
 
 /// The server's answer.

@@ -79,6 +79,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         dry_run: false,
         checksum: true,
         itemize: false,
+        hash_first: true,
     };
     let tree = Tree {
         root: Some(hash(9)),
