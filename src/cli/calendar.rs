@@ -20,6 +20,7 @@ pub(super) fn local(time: Time, between: char) -> String {
 pub(super) fn next(text: &str, now: Time) -> Option<i64> {
     let (date, time) = match text.split_once(['T', 't']) {
         Some((date, time)) => (date, Some(time)),
+        None if text.is_empty() => return None,
         None if text.contains(':') => ("", Some(text)),
         None => (text, None),
     };
@@ -48,7 +49,8 @@ pub(super) fn next(text: &str, now: Time) -> Option<i64> {
     let dates = std::iter::successors(Some(today), |date| date.tomorrow().ok()).take(DAYS_AHEAD);
     dates.filter(fits).find_map(|date| {
         hours.clone().find_map(|hour| {
-            let there = DateTime::new(date.year(), date.month(), date.day(), hour as i8, minute as i8, 0, 0);
+            let (hour, minute) = (i8::try_from(hour).ok()?, i8::try_from(minute).ok()?);
+            let there = DateTime::new(date.year(), date.month(), date.day(), hour, minute, 0, 0);
             let second = zone.to_timestamp(there.ok()?).ok()?.as_second();
             (second > now.secs).then_some(second)
         })
@@ -95,6 +97,7 @@ mod tests {
             ("2020-1-1", None),
             ("13-40", None),
             ("25:00", None),
+            ("257:00", None),
             ("x", None),
             ("", None),
             ("1-2-3-4", None),

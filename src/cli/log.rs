@@ -3,7 +3,7 @@
 //! A line is the time, the number of this process in brackets, and what it says, as rsync has them.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use anyhow::Context;
 use super::calendar;
 use super::format::Format;
 use super::report::{self, Course, Voice};
+use crate::fs::state;
 use crate::path::Escaped;
 use crate::sync::Summary;
 
@@ -24,7 +25,7 @@ pub(super) struct Log {
 impl Log {
     /// Opens a file to add to, and makes it if it is not there.
     pub(super) fn open(path: &Path, format: Format) -> anyhow::Result<Log> {
-        let file = OpenOptions::new().append(true).create(true).open(path);
+        let file = state::append(path);
         let shown = || format!("the log file {}", Escaped(path.as_os_str().as_encoded_bytes()));
         let mut log = Log { file: file.with_context(shown)?, format };
         writeln!(log.file, "{} building file list", prefix())?;

@@ -56,7 +56,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    Sync(sync::Args),
+    Sync(Box<sync::Args>),
     Serve(serve::Args),
     Id(id::Args),
     Trust(trust::Args),
@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
     };
     raise_file_limit();
     let done = match cli.verb {
-        Verb::Sync(args) => sync::run(args),
+        Verb::Sync(args) => sync::run(*args),
         Verb::Serve(args) => serve::run(args),
         Verb::Id(args) => id::run(args),
         Verb::Trust(args) => trust::run(args),

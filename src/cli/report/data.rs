@@ -9,18 +9,23 @@ use super::failed;
 use crate::cli::json;
 use crate::sync::Summary;
 
-/// Writes the changes, the problems, and a summary in the end.
-pub(super) fn tell(out: &mut impl Write, summary: &Summary, elapsed: Duration) -> io::Result<()> {
-    for item in &summary.items {
-        let size = summary.source.as_ref().and_then(|source| {
-            let entry = source.entry(source.find_path(&item.path)?);
-            entry.size()
-        });
+/// The changes, an object each.
+pub(in crate::cli) fn items(summary: &Summary) -> impl Iterator<Item = Value> + '_ {
+    summary.items.iter().map(|item| {
+        let size =
+            summary.source.as_ref().and_then(|source| source.entry(source.find_path(&item.path)?).size());
         let mut object = json::item(item);
         if let Some(size) = size {
             object.insert("size".to_owned(), size.into());
         }
-        writeln!(out, "{}", Value::from(object))?;
+        Value::from(object)
+    })
+}
+
+/// Writes the changes, the problems, and a summary in the end.
+pub(super) fn tell(out: &mut impl Write, summary: &Summary, elapsed: Duration) -> io::Result<()> {
+    for item in items(summary) {
+        writeln!(out, "{item}")?;
     }
     for problem in &summary.problems {
         let mut object = json::event("problem");

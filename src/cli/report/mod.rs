@@ -6,6 +6,7 @@
 mod data;
 mod totals;
 
+pub(super) use data::items;
 pub(super) use totals::total_size;
 
 use std::collections::HashSet;

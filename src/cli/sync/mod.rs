@@ -4,9 +4,11 @@ mod always;
 mod connection;
 mod deletion;
 mod info;
+pub(super) mod instead;
 mod list;
 mod metadata;
 mod output;
+mod plan;
 mod selection;
 mod stop;
 mod writing;
@@ -23,6 +25,7 @@ use self::connection::Connection;
 use self::deletion::Deletion;
 use self::metadata::Metadata;
 use self::output::Output;
+use self::plan::Plan;
 use self::selection::Selection;
 use self::stop::Stop;
 use self::writing::Writing;
@@ -48,7 +51,7 @@ use crate::sync::{Options, Summary, client, resolve, sync_dirs};
 /// -a all of it.
 ///
 /// Exit codes: 0 done and durable; 1 usage; 10 network; 11 files of this machine; 12 protocol; 20 interrupted;
-/// 23 some paths failed; 24 some vanished; 30 timeout; 40 identity; 41 integrity.
+/// 23 some paths failed; 24 some vanished; 30 timeout; 40 identity; 41 integrity; 42 a plan out of date.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct Args {
@@ -135,10 +138,18 @@ fn plan_and_sync(args: Args, voice: &Voice) -> Done {
         say(report::opening(&course.setting))?;
     }
     let started = Instant::now();
-    let result = run.sync(from, to);
+    let planned = args.output.apply_plan.as_deref().map(Plan::read).transpose()?;
+    if let Some(planned) = &planned {
+        let dry = Options { dry_run: true, itemize: true, hash_first: true, ..run.options.clone() };
+        planned.check(&Plan::of(&run.sync(from.clone(), to.clone(), &dry)?)?)?;
+    }
+    let result = run.sync(from, to, &run.options);
     progress.finish();
     let summary = result?;
     report::problems(&summary.problems);
+    if let Some(path) = &args.output.write_plan {
+        Plan::of(&summary)?.write(path)?;
+    }
     let (named, scanned) = (progress.named(), progress.scanned());
     let course = Course { opened, named, scanned, ..course.of(&summary, started.elapsed()) };
     report::tell(&summary, &course, voice)?;
@@ -147,6 +158,9 @@ fn plan_and_sync(args: Args, voice: &Voice) -> Done {
     }
     if summary.code != 0 {
         eprintln!("syncline: error: {} paths could not be made equal", report::failed(&summary));
+    }
+    if let Some(planned) = planned.filter(|_| summary.root.is_some()) {
+        planned.check_made(&summary)?;
     }
     Ok(summary.code)
 }
@@ -166,7 +180,8 @@ impl Args {
     fn options(&self, voice: &Voice, home: &Home, progress: Arc<Progress>) -> anyhow::Result<Options> {
         let mut options = Options {
             dry_run: voice.dry_run,
-            itemize: voice.format.is_some() || self.output.logs(),
+            itemize: voice.format.is_some() || self.output.logs() || self.output.write_plan.is_some(),
+            hash_first: self.output.write_plan.is_some(),
             monitor: progress,
             ..Options::default()
         };
@@ -202,8 +217,7 @@ struct Run {
 }
 
 impl Run {
-    fn sync(&self, from: Location, to: Location) -> anyhow::Result<Summary> {
-        let options = &self.options;
+    fn sync(&self, from: Location, to: Location, options: &Options) -> anyhow::Result<Summary> {
         Ok(match (from, to) {
             (Location::Local(from), Location::Local(to)) => {
                 let source = resolve::source(&from)?;

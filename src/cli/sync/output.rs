@@ -63,6 +63,14 @@ pub(super) struct Output {
     #[arg(long)]
     pub(super) list_only: bool,
 
+    /// Change nothing, and write to FILE what would change: the roots of both ends, and an item a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "apply_plan")]
+    pub(super) write_plan: Option<PathBuf>,
+
+    /// Carry out the plan in FILE, with the flags that it was made with; code 42 if an end has changed since.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(super) apply_plan: Option<PathBuf>,
+
     /// Every number of the run in the end: rsync's lines, and some more.
     #[arg(long)]
     stats: bool,
@@ -102,7 +110,7 @@ impl Output {
         let format = match &self.out_format {
             Some(format) => Some(format.clone()),
             None if self.itemize_changes > 0 => Some(Format::itemized()),
-            None => (names || self.json && self.dry_run).then(Format::names),
+            None => (names || self.json && self.dry_run()).then(Format::names),
         };
         let has_columns = format.as_ref().is_some_and(Format::has_columns);
         Voice {
@@ -115,7 +123,7 @@ impl Output {
             format,
             stats: info.stats.map_or(self.stats, |level| level > 0),
             json: self.json,
-            dry_run: self.dry_run,
+            dry_run: self.dry_run(),
             human: self.human(),
         }
     }
@@ -131,6 +139,10 @@ impl Output {
             Some(0) => Progress::new(false),
             None => Progress::new(true),
         }
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run || self.write_plan.is_some()
     }
 
     /// The level of progress that was asked for, if one was.

@@ -324,3 +324,74 @@ fn what_is_no_flag_of_info_or_no_time_is_refused() {
     }
     assert!(!bench.has("dst"));
 }
+
+#[test]
+fn a_plan_is_carried_out_once_and_refused_when_an_end_has_changed() {
+    let bench = bench();
+    changed(&bench);
+    let planned = bench.ok(&["sync", "--delete", "--write-plan=plan", "--json", "src/", "ours"]).json();
+    let large = planned.iter().find(|line| line["path"] == "file").unwrap();
+    assert_eq!((&large["change"], &large["size"]), (&"updated".into(), &5.into()));
+    let summary = planned.last().unwrap();
+    assert_eq!(planned.len() as u64, bench.read("plan").lines().count() as u64);
+    assert!(bench.has("ours/old") && bench.read("plan").starts_with("{"));
+    // Other flags would do something else.
+    let error = bench.fails(42, &["sync", "--apply-plan=plan", "src/", "ours"]);
+    assert!(error.contains("these flags"), "{error}");
+    let done = bench.summary(&["sync", "--delete", "--apply-plan=plan", "src/", "ours"]);
+    assert_eq!((&done["bytes_literal"], &done["deleted"]), (&summary["bytes_literal"], &summary["deleted"]));
+    bench.assert_equal("src", "ours");
+    let error = bench.fails(42, &["sync", "--delete", "--apply-plan=plan", "src/", "ours"]);
+    assert!(error.contains("the destination has changed"), "{error}");
+
+    bench.ok(&["sync", "--write-plan=plan", "src", "new"]);
+    assert!(!bench.has("new"));
+    bench.write("src/late", "x");
+    let error = bench.fails(42, &["sync", "--apply-plan=plan", "src", "new"]);
+    assert!(error.contains("the source has changed"), "{error}");
+    assert!(!bench.has("new"));
+    bench.ok(&["sync", "--write-plan=plan", "src", "new"]);
+    bench.ok(&["sync", "--apply-plan=plan", "src", "new"]);
+    bench.assert_equal("src", "new/src");
+    bench.write("none", "{}\n");
+    assert!(bench.fails(1, &["sync", "--apply-plan=none", "src", "new"]).contains("first line"));
+}
+
+#[test]
+fn a_plan_with_a_server_holds_both_roots() {
+    let bench = bench();
+    changed(&bench);
+    let daemon = bench.serve(&["to=ours:rw", "from=src:ro"]);
+    let to = daemon.url("to/");
+    bench.ok(&["sync", "--accept-new", "--delete", "--write-plan=plan", "src/", &to]);
+    bench.ok(&["sync", "--delete", "--apply-plan=plan", "src/", &to]);
+    bench.assert_equal("src", "ours");
+    let from = daemon.url("from/");
+    bench.ok(&["sync", "--delete", "--write-plan=plan", &from, "theirs"]);
+    bench.write("theirs/other", "x");
+    bench.fails(42, &["sync", "--delete", "--apply-plan=plan", &from, "theirs"]);
+    assert!(bench.has("theirs/other"));
+}
+
+#[test]
+fn a_flag_that_is_not_here_is_refused_with_what_to_use() {
+    let bench = bench();
+    for (flag, part) in [
+        ("--rsync-path=x", "--syncline-path"),
+        ("--write-batch=x", "--write-plan"),
+        ("--config=x", "syncline serve"),
+        ("-M--x", "configuration"),
+        ("--verbos", "did you mean --verbose?"),
+        ("--itemise-changes", "did you mean --itemize-changes?"),
+        ("-Z", "did you mean -z?"),
+        ("--frobnicate", "--help"),
+    ] {
+        let ran = bench.run(&["sync", flag, "src", "dst"]);
+        assert!(ran.code == 1 && ran.err.contains(part), "{flag}: {}", ran.err);
+    }
+    assert!(!bench.has("dst"));
+    let told =
+        bench.ok(&["sync", "-rs8", "--fsync", "--no-i-r", "--msgs2stderr", "--debug=none", "src/", "dst"]);
+    assert_eq!(told.out, "");
+    bench.assert_equal("src", "dst");
+}
