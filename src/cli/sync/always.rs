@@ -11,7 +11,8 @@ pub(super) struct Always {
     inc_recursive: bool,
 
     /// Names always go to the other machine as bytes, never through a shell.
-    #[arg(short, long, visible_alias = "protect-args")]
+    #[arg(short, long, visible_alias = "protect-args",
+          aliases = ["no-secluded-args", "no-protect-args", "no-s"])]
     secluded_args: bool,
 
     /// A run always ends when everything is on stable storage.
@@ -23,7 +24,7 @@ pub(super) struct Always {
     msgs2stderr: bool,
 
     /// UTF-8 always stands as it is; control characters, and bytes that are no text, are always escaped.
-    #[arg(short = '8', long = "8-bit-output")]
+    #[arg(short = '8', long = "8-bit-output", aliases = ["no-8-bit-output", "no-8"])]
     eight_bit_output: bool,
 
     /// Nobody here has a message of the day.

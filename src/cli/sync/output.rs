@@ -23,6 +23,10 @@ pub(super) struct Output {
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 
+    /// Undo a -v before it.
+    #[arg(long, visible_alias = "no-v", overrides_with = "verbose")]
+    no_verbose: bool,
+
     /// Say nothing but what went wrong.
     #[arg(short, long)]
     quiet: bool,
@@ -31,8 +35,12 @@ pub(super) struct Output {
     #[arg(short, long, action = ArgAction::Count)]
     itemize_changes: u8,
 
+    /// Undo an -i before it.
+    #[arg(long, visible_alias = "no-i", overrides_with = "itemize_changes")]
+    no_itemize_changes: bool,
+
     /// A line a change, in this form: %i %n %f %L %l %o %M %B %U %G %C %t %p, with rsync's widths.
-    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    #[arg(long, alias = "log-format", value_name = "FORMAT", value_parser = format)]
     out_format: Option<Format>,
 
     /// A line for each file that is complete: its name, and how far the run is.
@@ -42,6 +50,10 @@ pub(super) struct Output {
     /// --partial --progress; verified chunks of an interrupted run are always kept.
     #[arg(short = 'P')]
     partial_progress: bool,
+
+    /// Undo a --progress or -P before it.
+    #[arg(long, overrides_with_all = ["progress", "partial_progress"])]
+    no_progress: bool,
 
     /// progress, progress2 (one line for the run), stats, name, del, each with a level behind it or 0; none.
     #[arg(long, value_name = "FLAGS", value_parser = Info::parse)]
@@ -76,7 +88,7 @@ pub(super) struct Output {
     stats: bool,
 
     /// Numbers with units of 1000; -hh: of 1024.
-    #[arg(short, long, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count, overrides_with = "no_human_readable")]
     human_readable: u8,
 
     /// Numbers as digits alone.
@@ -105,6 +117,8 @@ impl Output {
     }
 
     pub(super) fn voice(&self) -> Voice {
+        // What these have to do, they did when the arguments were read.
+        let Output { no_verbose: _, no_itemize_changes: _, no_progress: _, debug: _, .. } = self;
         let info = self.info();
         let names = info.name.map_or(self.verbose > 0 || self.progress() == Some(1), |level| level > 0);
         let format = match &self.out_format {
@@ -160,8 +174,6 @@ impl Output {
     }
 
     fn human(&self) -> Human {
-        // Nothing is debugged.
-        let _ = &self.debug;
         if self.no_human_readable { Human::Plain } else { Human::of(self.human_readable) }
     }
 }

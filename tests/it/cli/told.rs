@@ -390,6 +390,9 @@ fn a_flag_that_is_not_here_is_refused_with_what_to_use() {
         assert!(ran.code == 1 && ran.err.contains(part), "{flag}: {}", ran.err);
     }
     assert!(!bench.has("dst"));
+    for undone in [&["-v", "--no-v"][..], &["-i", "--no-i"], &["-P", "--no-progress"]] {
+        assert_eq!(bench.ok(&[&["sync", "-n"], undone, &["src/", "dst"]].concat()).out, "", "{undone:?}");
+    }
     let told =
         bench.ok(&["sync", "-rs8", "--fsync", "--no-i-r", "--msgs2stderr", "--debug=none", "src/", "dst"]);
     assert_eq!(told.out, "");
