@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM → a clean goodbye and exit code 20, as rsync has it.
+//! SIGINT, SIGTERM, or a time that is up → a clean goodbye, and exit code 20 or 30 as rsync has them.
 //!
 //! What was staged stays for the next run to resume from; what is visible is old or new as ever. The other end
 //! is told at once, so that it does not hold its destination until the link times out.
@@ -14,6 +14,7 @@ use super::progress::Progress;
 use crate::net::LinkStats;
 
 const CODE_SIGNAL: u8 = 20;
+const CODE_TIME_UP: u8 = 30;
 /// How long the last words to the other end may take.
 const GOODBYE: Duration = Duration::from_millis(100);
 
@@ -32,13 +33,28 @@ impl Interrupt {
         let waiting = interrupt.clone();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if signals.forever().next().is_some() {
-                waiting.say_goodbye();
-                progress.finish();
-                eprintln!("syncline: error: interrupted; the next run resumes");
-                signal_hook::low_level::exit(CODE_SIGNAL.into());
+                waiting.end(&progress, CODE_SIGNAL, "interrupted");
             }
         })?;
         Ok(interrupt)
+    }
+
+    /// Ends the process cleanly after a time.
+    pub(super) fn after(&self, time: Duration, progress: Arc<Progress>) -> io::Result<()> {
+        let waiting = self.clone();
+        std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
+            std::thread::sleep(time);
+            waiting.end(&progress, CODE_TIME_UP, "the time is up");
+        })?;
+        Ok(())
+    }
+
+    /// Says goodbye, and ends the process.
+    fn end(&self, progress: &Progress, code: u8, why: &str) -> ! {
+        self.say_goodbye(code, why);
+        progress.finish();
+        eprintln!("syncline: error: {why}; the next run resumes");
+        signal_hook::low_level::exit(code.into())
     }
 
     /// Names the link whose other end is to be told.
@@ -46,10 +62,10 @@ impl Interrupt {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(link));
     }
 
-    fn say_goodbye(&self) {
+    fn say_goodbye(&self, code: u8, why: &str) {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(link) = link.and_then(|link| link.upgrade()) {
-            link.abort(CODE_SIGNAL.into(), "interrupted");
+            link.abort(code.into(), why);
             std::thread::sleep(GOODBYE);
         }
     }

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 
 use super::resolve::{self, Shape};
 use super::wire::{self, Use, Wire};
-use super::{Options, Summary, SyncError, Tree, destination, source};
+use super::{Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::codec::Bounded;
+use crate::fs::mem::MemFs;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::net::Link;
 use crate::path::{Name, RelPath};
@@ -138,7 +139,8 @@ pub fn push_scanned(
     options: &Options,
 ) -> Result<Summary, SyncError> {
     check(remote, options)?;
-    let (path, make, only) = match &from.shape {
+    let shape = from.shape.clone();
+    let (path, make, only) = match &shape {
         Shape::Contents => (remote.path(), 1, None),
         Shape::Dir(name) => (remote.path().join(name), 2, None),
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
@@ -158,18 +160,18 @@ pub fn push_scanned(
     if !options.dry_run {
         tree.keep(options);
     }
-    let totals = tree.scan.snapshot.totals();
     let received = destination::Received {
         root: sent.outcome.root,
+        roots: sent.roots,
         report: sent.outcome.report,
         round_trips: sent.round_trips,
-        files_total: totals.files,
-        bytes_total: totals.bytes,
+        source: tree.scan.snapshot,
         items: sent.items,
         problems: sent.problems,
         code: sent.outcome.code,
     };
-    Ok(super::summary_of(received, &tree.scan.errors, stats.wire()))
+    let summary = super::summary_of(received, &tree.scan.errors, stats.wire());
+    Ok(Summary { shape: Some(shape), ..summary })
 }
 
 /// Makes the local tree at `to` what a server's tree is, by the rules of [`super::resolve`].
@@ -177,9 +179,37 @@ pub fn push_scanned(
 /// # Errors
 /// [`SyncError`], if the run ended early.
 pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
+    let open = |shape: &Shape| resolve::destination(to, shape, options.dry_run);
+    pull_into(link, remote, resolve::file_name(to), open, options)
+}
+
+/// Tells what a server's tree holds: a dry run into nothing.
+///
+/// # Errors
+/// [`SyncError`], if the run ended early.
+pub fn list(link: Link, remote: &Remote, options: &Options) -> Result<Summary, SyncError> {
+    let options = Options { dry_run: true, ..options.clone() };
+    let open = |shape: &Shape| {
+        let nowhere = Place::new(MemFs::new().root(), Path::new("/"));
+        Ok(match shape {
+            Shape::File(name) => Place { only: Some(name.clone()), ..nowhere },
+            Shape::Contents | Shape::Dir(_) => nowhere,
+        })
+    };
+    pull_into(link, remote, None, open, &options)
+}
+
+/// `called`: the name that a single file gets, if not its own.
+fn pull_into(
+    link: Link,
+    remote: &Remote,
+    called: Option<Name>,
+    open: impl FnOnce(&Shape) -> Result<Place, SyncError>,
+    options: &Options,
+) -> Result<Summary, SyncError> {
     check(remote, options)?;
     let last = remote.last();
-    let expected = resolve::file_name(to).or_else(|| last.clone());
+    let expected = called.or_else(|| last.clone());
     let hello = hello(Direction::Pull, remote, remote.path(), 0, expected.clone(), options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
@@ -196,16 +226,21 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
             (None, Some(name)) => Shape::Dir(name),
             (None, None) => Shape::Contents,
         };
-        let place = resolve::destination(to, &shape, options.dry_run)?;
+        let place = open(&shape)?;
         place.lock()?;
         destination::announce(&place, &wire);
         let tree = Tree::scan(place, profile, options, true)?;
-        destination::run(tree, &wire, options, false)
+        // What the file is called here is not what it is called there.
+        let shape = match shape {
+            Shape::File(file) => Shape::File(remote.last().unwrap_or(file)),
+            other => other,
+        };
+        Ok((destination::run(tree, &wire, options, false)?, shape))
     })();
     let closed = super::close(wire, &result);
-    let received = result?;
+    let (received, shape) = result?;
     closed?;
-    Ok(super::summary_of(received, &[], stats.wire()))
+    Ok(Summary { shape: Some(shape), ..super::summary_of(received, &[], stats.wire()) })
 }
 
 /// What fits into a greeting: a path, and patterns that leave a frame room for the rest.
@@ -250,6 +285,7 @@ pub(super) fn hello(
         updates: options.updates,
         removal: options.removal.clone(),
         view: options.view.clone(),
+        hash_first: options.hash_first,
     }
 }
 

@@ -32,10 +32,11 @@ const QUEUE_BATCHES: usize = 4;
 /// How a receiver ended.
 pub(super) struct Received {
     pub(super) root: Option<Hash>,
+    /// What the source had, and this end before.
+    pub(super) roots: Option<(Hash, Hash)>,
     pub(super) report: Report,
     pub(super) round_trips: u64,
-    pub(super) files_total: u64,
-    pub(super) bytes_total: u64,
+    pub(super) source: Snapshot,
     pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
     pub(super) code: u8,
@@ -88,6 +89,7 @@ pub(super) fn run(
         itemize: options.itemize || tell_items,
         filtered: !options.exclude.is_empty(),
         single: tree.place.only.is_some(),
+        made: tree.place.made,
         delta: !wire.outbox.is_local(),
         updates: options.updates,
         deletions_max: options.removal.max,
@@ -99,7 +101,7 @@ pub(super) fn run(
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
     let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage, empty, backup };
+    let session = Session { wire, options, tell_items, stage: &stage, own_root: own.root(), empty, backup };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
@@ -145,6 +147,8 @@ struct Session<'a> {
     options: &'a Options,
     tell_items: bool,
     stage: &'a Arc<Stage>,
+    /// The destination's root, as it is before.
+    own_root: Option<Hash>,
     /// The destination has nothing yet.
     empty: bool,
     /// Where what is replaced or deleted is kept.
@@ -311,8 +315,9 @@ impl Session<'_> {
     fn take(&self, machine: &mut Receiver, told: Told, staged: &mut Staged) -> Result<(), SyncError> {
         match told {
             Told::Fatal(error) => return Err(error.into()),
-            Told::Done(Done::Closed(file, _)) => {
+            Told::Done(Done::Closed(file, size)) => {
                 self.options.monitor.advance(Phase::Transfer, 1, 0);
+                self.options.monitor.file(&machine.file_path(file), size);
                 machine.closed(file);
             }
             Told::Done(Done::CopyFailed(file, offset, chunk)) => machine.copy_failed(file, offset, chunk),
@@ -348,10 +353,10 @@ impl Session<'_> {
         }
         let mut received = Received {
             root: finale.proven.then(|| finale.mirror.root()).flatten(),
+            roots: machine.theirs().root.zip(self.own_root),
             report: machine.report(),
             round_trips: machine.round_trips(),
-            files_total: machine.theirs().files,
-            bytes_total: machine.theirs().bytes,
+            source: finale.mirror.clone(),
             items: std::mem::take(&mut staged.items),
             problems: std::mem::take(&mut staged.problems),
             code: 0,

@@ -36,6 +36,7 @@ use std::sync::Arc;
 pub use around::Around;
 pub use error::SyncError;
 pub use local::sync_dirs;
+use resolve::Shape;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 
@@ -46,7 +47,7 @@ use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
 use crate::scan::{Cache, Filter, ScanError};
-use crate::snapshot::{Field, Profile};
+use crate::snapshot::{Field, Profile, Snapshot};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
     Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates, View,
@@ -68,6 +69,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Trust no index: read every file.
     pub checksum: bool,
+    /// Read every file whose root is not known before the session, so that both roots are known from its start.
+    pub hash_first: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
     /// Which metadata is made equal. Owners are where this process may set them; between directories of one machine
@@ -101,6 +104,7 @@ impl Default for Options {
             removal: Removal::default(),
             dry_run: false,
             checksum: false,
+            hash_first: false,
             params: Params::quick(),
             profile: Profile::new(true, false),
             updates: Updates::default(),
@@ -135,6 +139,8 @@ impl Options {
 pub struct Summary {
     /// The root, equal on both ends; `None` on a dry run, and if some path could not be made equal.
     pub root: Option<Hash>,
+    /// The roots of source and destination as they were before, if both were known.
+    pub roots: Option<(Hash, Hash)>,
     /// Regular files of the source.
     pub files_total: u64,
     /// Bytes in them.
@@ -149,6 +155,10 @@ pub struct Summary {
     pub round_trips: u64,
     /// Every change, if asked for.
     pub items: Vec<Item>,
+    /// The source, as the run found it; on a dry run without the roots that it had no need of.
+    pub source: Option<Snapshot>,
+    /// What the source is to the destination, where the run knows.
+    pub shape: Option<Shape>,
     /// What could not be made equal, a path and a reason each.
     pub problems: Vec<Problem>,
     /// The exit code: 0, or 23 or 24 with problems.
@@ -216,17 +226,21 @@ fn unread(error: &ScanError) -> Problem {
 }
 
 fn summary_of(received: destination::Received, errors: &[ScanError], wire: Wire) -> Summary {
+    let totals = received.source.totals();
     let mut problems = received.problems;
     problems.extend(errors.iter().map(unread));
     Summary {
         root: received.root,
-        files_total: received.files_total,
-        bytes_total: received.bytes_total,
+        roots: received.roots,
+        files_total: totals.files,
+        bytes_total: totals.bytes,
         report: received.report,
         wire_sent: wire.sent,
         wire_received: wire.received,
         round_trips: received.round_trips,
         items: received.items,
+        source: Some(received.source),
+        shape: None,
         code: if problems.is_empty() { received.code } else { received.code.max(CODE_PARTIAL) },
         problems,
     }

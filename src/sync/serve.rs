@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::client::agent;
-use super::resolve::{self, Shape, below};
+use super::resolve::{self, Below, Shape, below};
 use super::view::follows;
 use super::wire::{self, Use};
 use super::{Around, Options, Place, SyncError, Tree, destination, source};
@@ -144,6 +144,7 @@ fn session(
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
+        hash_first: hello.hash_first,
         params,
         exclude,
         itemize: false,
@@ -201,23 +202,23 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
         // To a directory, under its own name; else to a file of that path, there already or not.
         let (dir, name) =
             match (below(&root, &hello.path, hello.make, hello.dry_run), hello.path.split_last()) {
-                (Ok((dir, name)), _) => (dir, name.unwrap_or_else(|| file.clone())),
+                (Ok(found), _) => (found.dir, found.file.unwrap_or_else(|| file.clone())),
                 (Err(error), Some((parent, last))) if error.kind() == std::io::ErrorKind::NotFound => {
-                    (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.0, last)
+                    (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.dir, last)
                 }
                 (Err(error), _) => return Err(failed(error)),
             };
         return Ok((at(dir, &hello.path, Some(name.clone())), Some(name)));
     }
     let make = if push { hello.make } else { 0 };
-    let (dir, file) = below(&root, &hello.path, make, hello.dry_run).map_err(failed)?;
+    let Below { dir, file, made } = below(&root, &hello.path, make, hello.dry_run).map_err(failed)?;
     Ok(match file {
         Some(file) => {
             let shown = hello.only.clone().unwrap_or_else(|| file.clone());
             let view = one_file(dir, file, shown.clone());
             (at(view, &hello.path, Some(shown.clone())), Some(shown))
         }
-        None => (at(dir, &hello.path, None), None),
+        None => (Place { made, ..at(dir, &hello.path, None) }, None),
     })
 }
 

@@ -57,6 +57,8 @@ struct Learned {
 /// How the receiver ended, and what it changed.
 pub(super) struct Sent {
     pub(super) outcome: Outcome,
+    /// What this end has, and the receiver had before.
+    pub(super) roots: Option<(Hash, Hash)>,
     pub(super) items: Vec<Item>,
     /// What the receiver could not make equal, as it told.
     pub(super) problems: Vec<Problem>,
@@ -75,8 +77,8 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
         // Whether to hash first depends on whether there is anything to compare with.
         let first = await_tree(wire, &mut theirs)?;
         let populated = first.entries > 0 || first.leftovers;
-        if populated && options.hashes_first() && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES)
-        {
+        let worth_it = !tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES;
+        if options.hash_first || populated && options.hashes_first() && worth_it {
             tree.hash(options);
         }
         tell_tree(&tree, wire, false);
@@ -86,6 +88,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     let empty = theirs.is_some_and(|theirs| theirs.entries == 0);
     let their_root = theirs.and_then(|theirs| theirs.root);
+    let roots = tree.scan.snapshot.root().zip(their_root);
     let mut machine = Sender::new(tree.scan.snapshot.clone());
     if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
         && let Some(remembered) = tree.remembered(&root)
@@ -105,7 +108,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     tree.scan = scan;
     let outcome = machine.outcome().cloned().ok_or(crate::transfer::frame::FrameError::Cut)?;
-    Ok((tree, Sent { round_trips: outcome.round_trips, outcome, items, problems }))
+    Ok((tree, Sent { round_trips: outcome.round_trips, roots, outcome, items, problems }))
 }
 
 fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
@@ -170,7 +173,7 @@ fn converse(
     wire: &Wire,
     jobs: &Channel<Job>,
     told: &Receiver<Told>,
-    _options: &Options,
+    options: &Options,
 ) -> Result<Everything, SyncError> {
     let mut learned = Vec::new();
     let (mut items, mut problems) = (Vec::new(), Vec::new());
@@ -200,6 +203,7 @@ fn converse(
                 }
             }
             while let Ok(told) = told.try_recv() {
+                tell_file(&told, scan, options);
                 take(machine, told, &mut learned)?;
             }
         }
@@ -212,6 +216,7 @@ fn converse(
         }
         select_biased! {
             recv(told) -> told => if let Ok(told) = told {
+                tell_file(&told, scan, options);
                 take(machine, told, &mut learned)?;
             },
             recv(wire.inbox) -> payload => {
@@ -229,6 +234,14 @@ fn converse(
                 })?;
             },
         }
+    }
+}
+
+/// Tells of a file whose bytes have left, as far as a job is that of a file.
+fn tell_file(told: &Told, scan: &Scan, options: &Options) {
+    if let Told::Streamed(file, Ok(_), _) | Told::Read(file, Ok(())) = told {
+        let size = scan.snapshot.entry(*file).size().unwrap_or(0);
+        options.monitor.file(&scan.snapshot.path(*file), size);
     }
 }
 

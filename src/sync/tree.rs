@@ -21,13 +21,16 @@ pub struct Place {
     pub only: Option<Name>,
     /// Where other paths that the user wrote for a destination begin.
     pub around: Around,
+    /// The root directory was made when it was opened; on a dry run, would have been.
+    pub made: bool,
 }
 
 impl Place {
     /// The tree below an open directory.
     #[must_use]
     pub fn new(root: DirRef, path: &Path) -> Place {
-        Place { root, path: absolute(path), only: None, around: Around::local(path.to_owned()) }
+        let around = Around::local(path.to_owned());
+        Place { root, path: absolute(path), only: None, around, made: false }
     }
 
     /// Opens a directory that is there.
@@ -48,7 +51,7 @@ impl Place {
             Ok(root) => Ok(Place::new(root, path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 os::create_root(path).map_err(|source| root_error(path, "create", source))?;
-                Place::open(path)
+                Ok(Place { made: true, ..Place::open(path)? })
             }
             Err(source) => Err(root_error(path, "open", source)),
         }

@@ -149,6 +149,8 @@ pub struct Hello {
     pub removal: Removal,
     /// How the source is seen.
     pub view: View,
+    /// Read every file whose root is not known before the session.
+    pub hash_first: bool,
 }
 
 /// The server's answer.
@@ -382,9 +384,9 @@ pub enum Kind {
 /// What happened to a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// It was not there.
+    /// It was not there, or was of another kind.
     Created,
-    /// It was there and its contents, target or kind changed.
+    /// It was there and its contents or target changed.
     Updated {
         /// The size changed.
         size: bool,
@@ -418,9 +420,9 @@ pub struct MetaChange {
 /// What a session did, counted at the receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Names that were not there, moved ones left out.
+    /// Names that were not there, or were of another kind; moved ones, and the root, left out.
     pub created: u64,
-    /// Names whose contents, target or kind changed.
+    /// Names whose contents or target changed.
     pub updated: u64,
     /// Names removed, moved ones left out.
     pub deleted: u64,
@@ -434,6 +436,45 @@ pub struct Report {
     pub bytes_reused: u64,
     /// Paths that could not be made equal.
     pub failed: u64,
+    /// What of `created` is no regular file.
+    pub created_beside: Beside,
+    /// What of `deleted` is no regular file.
+    pub deleted_beside: Beside,
+    /// The root directory itself was not there.
+    pub root_made: bool,
+    /// Regular files that were created or updated, further names of one left out.
+    pub files_transferred: u64,
+    /// The lengths of those.
+    pub bytes_transferred: u64,
+}
+
+/// Names that are no regular files, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Directories.
+    pub dirs: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Everything else.
+    pub specials: u64,
+}
+
+impl Beside {
+    /// Counts one more name, unless it is a regular file.
+    pub(crate) fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::File | Kind::Link => {}
+            Kind::Dir => self.dirs += 1,
+            Kind::Symlink => self.symlinks += 1,
+            Kind::Special => self.specials += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.dirs + self.symlinks + self.specials
+    }
 }
 
 /// Why a file's bytes are not coming.

@@ -10,3 +10,4 @@ mod local;
 mod measure;
 mod remote;
 mod ssh;
+mod told;

@@ -12,7 +12,7 @@ pub(super) struct Metadata {
     /// For the fingers of rsync's users: it is the default, but that setuid and setgid bits of another machine's
     /// files are then kept too.
     #[arg(short, long)]
-    archive: bool,
+    pub(super) archive: bool,
 
     /// Keep permission bits (default); those of setuid and setgid from another machine as well.
     #[arg(short, long, overrides_with = "no_perms")]

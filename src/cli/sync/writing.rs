@@ -39,7 +39,7 @@ pub(super) struct Writing {
 
     /// Read every file again and trust no index.
     #[arg(short, long)]
-    checksum: bool,
+    pub(super) checksum: bool,
 
     #[command(flatten)]
     chunking: Chunking,

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver};
-use super::{kind_of, mirror_root, violation};
+use super::{kind_of, meta_change, mirror_root, violation};
 use crate::chunk::ChunkRef;
 use crate::path::RelPath;
 use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
@@ -350,6 +350,7 @@ impl Receiver {
         }
         let links = self.links(&mirror)?;
         let (deletions, withheld) = self.deletions();
+        self.note_root();
         let profile = self.own.profile();
         let dirs = self
             .places
@@ -372,6 +373,22 @@ impl Receiver {
             dirs: dirs.collect(),
             mirror,
         })
+    }
+
+    /// Tells what becomes of the root directory itself, which no count has.
+    fn note_root(&mut self) {
+        if self.options.single {
+            return;
+        }
+        let DirPlace { was, meta, .. } = self.places[0];
+        let profile = self.own.profile();
+        let (was, meta) = (profile.dir_meta(was), profile.dir_meta(meta));
+        self.report.root_made = self.options.made;
+        if self.options.made {
+            self.item(|_| RelPath::root(), Change::Created, Kind::Dir);
+        } else if was != meta {
+            self.item(|_| RelPath::root(), Change::Meta(meta_change(was, meta)), Kind::Dir);
+        }
     }
 
     fn links(&self, mirror: &Snapshot) -> Result<Vec<(Place, RelPath)>, ProtocolError> {
@@ -429,8 +446,10 @@ impl Receiver {
         let mut seen: Vec<EntryId> = seen.into_iter().collect();
         seen.sort_unstable();
         for id in seen {
+            let kind = kind_of(&snapshot.entry(id).node);
             self.report.deleted += 1;
-            self.item(|_| snapshot.path(id), Change::Deleted, kind_of(&snapshot.entry(id).node));
+            self.report.deleted_beside.count(kind);
+            self.item(|_| snapshot.path(id), Change::Deleted, kind);
         }
         (deletions, 0)
     }

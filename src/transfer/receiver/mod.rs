@@ -58,6 +58,8 @@ pub struct Options {
     pub filtered: bool,
     /// The tree is one file: its directory's metadata is not part of it.
     pub single: bool,
+    /// The destination's root directory was made for this session.
+    pub made: bool,
     /// Refine missing chunks that stand where older bytes are ([`super::delta`]); otherwise they come whole.
     pub delta: bool,
     /// Which names change what is here.
@@ -78,6 +80,7 @@ impl Default for Options {
             itemize: false,
             filtered: false,
             single: false,
+            made: false,
             delta: true,
             updates: Updates::default(),
             deletions_max: None,
@@ -588,8 +591,17 @@ impl Receiver {
 
     /// Counts and tells that `place` is new, or differs from the destination's entry `was`.
     fn note(&mut self, place: &Place, kind: Kind, size: Option<u64>, meta: Meta, was: Option<&Entry>) {
-        let Some(was) = was else {
+        if kind == Kind::File {
+            self.report.files_transferred += 1;
+            self.report.bytes_transferred = self.report.bytes_transferred.saturating_add(size.unwrap_or(0));
+        }
+        let same_kind = |was: &&Entry| match kind_of(&was.node) {
+            Kind::File | Kind::Link => matches!(kind, Kind::File | Kind::Link),
+            was => was == kind,
+        };
+        let Some(was) = was.filter(same_kind) else {
             self.report.created += 1;
+            self.report.created_beside.count(kind);
             return self.item(|this| this.path(place), Change::Created, kind);
         };
         self.report.updated += 1;

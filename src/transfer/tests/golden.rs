@@ -98,6 +98,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             follow_unsafe: true,
             ..View::default()
         },
+        hash_first: true,
     };
     let tree = Tree {
         root: Some(hash(9)),
@@ -119,6 +120,11 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         bytes_literal: 6,
         bytes_reused: 7,
         failed: 8,
+        created_beside: Beside { dirs: 9, symlinks: 10, specials: 11 },
+        deleted_beside: Beside { dirs: 12, symlinks: 13, specials: 14 },
+        root_made: true,
+        files_transferred: 15,
+        bytes_transferred: 16,
     };
     let chunk = WireChunk::from(crate::chunk::ChunkRef { hash: hash(5), len: 65_536 });
     let child = |dir, full| WireChild { dir, full };

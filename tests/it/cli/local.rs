@@ -89,7 +89,7 @@ fn each_change_is_a_line_in_columns() {
     for line in [
         ">f.st...... file",
         "mf......... dir/moved <- dir/large",
-        "cLc.t...... link",
+        "cLc.t...... link -> file",
         ".f..t...... dir/empty",
         "*deleting   old",
     ] {
@@ -113,7 +113,7 @@ fn json_tells_items_and_verbose_tells_names_and_the_root() {
     assert!(told.has_line("dir/large") && told.has_line("dir/"), "{}", told.out);
     assert_eq!(lines.last().unwrap()["root"], told.root());
     let stats = bench.ok(&["sync", "--stats", "src/", "third"]);
-    assert!(stats.has_line("Bytes at the source: 300,005"), "{}", stats.out);
+    assert!(stats.has_line("Total transferred file size: 300,005 bytes"), "{}", stats.out);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn mistakes_on_the_command_line_exit_with_1() {
         let error = bench.fails(1, args);
         assert!(error.contains(part), "{args:?}: {error}");
     };
-    check(&["sync", "src"], "<DST>");
+    check(&["sync"], "<SRC>");
     check(&["sync", "--frob", "src", "dst"], "--frob");
     check(&["sync", "-z=20", "src", "dst"], "20");
     check(&["sync", "-z", "--no-compress", "src", "dst"], "--no-compress");
