@@ -111,7 +111,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<NetError>() {
             return Some(of_net(error));
         }
-        if cause.is::<Usage>() || cause.is::<crate::scan::FilterError>() {
+        if cause.is::<Usage>() || cause.is::<crate::scan::RuleError>() {
             return Some(CODE_USAGE);
         }
         cause.is::<io::Error>().then_some(CODE_FILES)

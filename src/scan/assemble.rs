@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use super::index::Index;
+use super::select::Standing;
 use super::walk::Report;
 use super::{ChunkList, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
 use crate::snapshot::{Builder, DirId, Entry, EntryId, Meta};
+use crate::transfer::receiver::Protected;
 
 /// What became of a directory that was to be listed.
 pub(super) enum Outcome {
@@ -22,6 +24,8 @@ pub(super) struct Listed {
     pub(super) first_child: u32,
     /// Every name that is there is among `found`.
     pub(super) is_complete: bool,
+    /// Names are there that are not among `found`, because they take no part.
+    pub(super) is_partial: bool,
     /// The names were those of the index.
     pub(super) is_kept: bool,
 }
@@ -34,6 +38,7 @@ pub(super) struct Found {
     pub(super) is_racy: bool,
     /// Where its chunk list begins in the index.
     pub(super) list: Option<usize>,
+    pub(super) standing: Standing,
 }
 
 /// Numbers directories and entries level by level, and ties the names of hard-linked files together.
@@ -62,14 +67,16 @@ pub(super) fn assemble(
     let (mut prints, mut racy, mut lists) = (Vec::new(), Vec::new(), HashMap::new());
     let mut linked = Vec::new();
     let mut newly_complete = false;
+    let (mut standings, mut partial) = (Vec::new(), Vec::new());
     // The place of each directory, by its number in the snapshot.
     let mut dirs = vec![0_u32];
     let mut at = 0;
     while let Some(&place) = dirs.get(at) {
         let outcome = std::mem::replace(&mut outcomes[place as usize], Outcome::Vanished);
-        let Outcome::Listed(Listed { found, first_child, .. }) = outcome else {
+        let Outcome::Listed(Listed { found, first_child, is_partial, .. }) = outcome else {
             unreachable!("a directory that vanished was given no number")
         };
+        partial.extend(is_partial.then_some(DirId(at as u32)));
         let mut entries = Vec::with_capacity(found.len());
         let mut children = first_child..;
         for mut found in found {
@@ -87,6 +94,9 @@ pub(super) fn assemble(
             if let Some(list) = found.list {
                 lists.insert(id, ChunkList::Kept(list));
             }
+            if found.standing.is_protected || found.standing.stays_in_deleted {
+                standings.push((id, found.standing));
+            }
             prints.push(found.print);
             racy.push(found.is_racy);
             entries.push(found.entry);
@@ -94,11 +104,25 @@ pub(super) fn assemble(
         builder.fill(DirId(at as u32), entries)?;
         at += 1;
     }
+    let snapshot = builder.finish();
+    let mut protected = Protected::default();
+    for (id, standing) in standings {
+        if standing.is_protected {
+            protected.keep(id);
+        }
+        if standing.stays_in_deleted {
+            protected.keep_in_deleted(&snapshot, id);
+        }
+    }
+    for dir in partial {
+        protected.hold(&snapshot, dir);
+    }
     let mut scan = Scan {
-        snapshot: builder.finish(),
+        snapshot,
         prints,
         leftovers,
         errors,
+        protected,
         root_print: Fingerprint::of(&root.stat),
         racy,
         newly_complete,

@@ -12,7 +12,7 @@ use crate::net::Link;
 use crate::path::{Name, RelPath};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Direction, Hello, Message, Text, Welcome};
+use crate::transfer::message::{Direction, Hello, Message, Text, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
 /// A tree at a server.
@@ -94,6 +94,9 @@ pub fn push_scanned(
     from: Scanning,
     options: &Options,
 ) -> Result<Summary, SyncError> {
+    if from.shape.is_left_out(&options.select) {
+        return Ok(Summary::default());
+    }
     check_patterns(options)?;
     let (path, make, only) = match &from.shape {
         Shape::Contents => (remote.path.clone(), 1, None),
@@ -101,7 +104,11 @@ pub fn push_scanned(
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
         Shape::File(name) => (remote.path.clone(), u8::from(remote.contents), Some(name.clone())),
     };
-    let hello = hello(Direction::Push, remote, path, make, only, options);
+    let prefix = match &from.shape {
+        Shape::Dir(name) => Some(name.clone()),
+        _ => None,
+    };
+    let hello = hello(Direction::Push, remote, path, make, only, prefix, options);
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
@@ -137,7 +144,12 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
     check_patterns(options)?;
     let last = remote.path.split_last().map(|(_, name)| name);
     let expected = resolve::file_name(to).or_else(|| last.clone());
-    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, expected.clone(), options);
+    let prefix = last.clone().filter(|_| !remote.contents);
+    let hides = |name: &Name, is_dir| options.select.hides(name.as_bytes(), is_dir);
+    if prefix.as_ref().is_some_and(|name| hides(name, true) && hides(name, false)) {
+        return Ok(Summary::default());
+    }
+    let hello = hello(Direction::Pull, remote, remote.path.clone(), 0, expected.clone(), prefix, options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
@@ -150,6 +162,9 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
                 return Err(violation(format!("the file {file}, which was not asked for")).into());
             }
             (Some(file), _) => Shape::File(file),
+            (None, Some(name)) if Shape::Dir(name.clone()).is_left_out(&options.select) => {
+                return Err(SyncError::Usage { text: format!("{name}: the directory is left out itself") });
+            }
             (None, Some(name)) => Shape::Dir(name),
             (None, None) => Shape::Contents,
         };
@@ -165,12 +180,11 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
     Ok(super::summary_of(received, &[], stats.wire()))
 }
 
-/// Patterns that leave a frame room for the rest of the greeting.
+/// Rules that leave a frame room for the rest of the greeting.
 fn check_patterns(options: &Options) -> Result<(), SyncError> {
-    let bytes: usize = options.exclude.patterns().iter().map(|pattern| pattern.len() + 2).sum();
+    let bytes: usize = options.select.texts().iter().map(|rule| rule.len() + 2).sum();
     if bytes > FRAME_BYTES_MAX / 2 {
-        let text =
-            format!("exclusion patterns of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
+        let text = format!("filter rules of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
         return Err(SyncError::Usage { text });
     }
     Ok(())
@@ -182,10 +196,17 @@ pub(super) fn hello(
     path: RelPath,
     make: u8,
     only: Option<Name>,
+    prefix: Option<Name>,
     options: &Options,
 ) -> Hello {
     let text = |bytes: &[u8]| Text::new(bytes.to_vec()).unwrap_or_default();
-    let exclude = options.exclude.patterns().iter().map(|pattern| text(pattern)).collect();
+    let rules = options.select.texts().iter().map(|rule| text(rule)).collect();
+    let select = WireSelect {
+        rules: Bounded::new(rules).unwrap_or_default(),
+        prefix,
+        delete_excluded: options.select.delete_excluded,
+        nul_ends_lines: options.select.nul_ends_lines,
+    };
     Hello {
         agent: agent(),
         direction,
@@ -195,7 +216,7 @@ pub(super) fn hello(
         only,
         profile: wish(direction).bits(),
         params: Bounded::new(options.params.to_bytes().to_vec()).unwrap_or_default(),
-        exclude: Bounded::new(exclude).unwrap_or_default(),
+        select,
         delete: options.delete,
         dry_run: options.dry_run,
         checksum: options.checksum,

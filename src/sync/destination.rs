@@ -21,7 +21,9 @@ use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
 use crate::transfer::message::{Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage};
-use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
+use crate::transfer::receiver::{
+    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver,
+};
 
 /// Batches of actions that wait for one staging thread at most.
 const QUEUE_BATCHES: usize = 4;
@@ -74,6 +76,7 @@ pub(super) fn run(
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
+    let protected = std::mem::take(&mut tree.scan.protected);
     let scan = Arc::new(tree.scan);
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
@@ -83,13 +86,13 @@ pub(super) fn run(
         delete: options.delete,
         dry_run: options.dry_run,
         itemize: options.itemize || tell_items,
-        filtered: !options.exclude.is_empty(),
+        filtered: !options.select.is_everything(),
         single: tree.place.only.is_some(),
         delta: !wire.outbox.is_local(),
     };
-    let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
+    let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage, empty };
+    let session = Session { wire, options, tell_items, stage: &stage, protected: &protected, empty };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
@@ -122,6 +125,8 @@ struct Session<'a> {
     options: &'a Options,
     tell_items: bool,
     stage: &'a Arc<Stage>,
+    /// What is not deleted.
+    protected: &'a Protected,
     /// The destination has nothing yet.
     empty: bool,
 }
@@ -342,7 +347,12 @@ impl Session<'_> {
         }
         self.options.monitor.begin(Phase::Commit, None, None);
         let failed = received.problems.iter().map(|problem| problem.path.clone()).collect();
-        let late = Late { metas: &staged.metas, failed: &failed, delete: self.options.delete };
+        let late = Late {
+            metas: &staged.metas,
+            failed: &failed,
+            delete: self.options.delete,
+            protected: self.protected,
+        };
         let committed = self.stage.commit(&finale, late)?;
         received.problems.extend(committed.errors.iter().map(problem));
         if !committed.errors.is_empty() {

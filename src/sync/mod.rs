@@ -42,7 +42,7 @@ use crate::hash::Hash;
 use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
-use crate::scan::{Cache, Filter, ScanError};
+use crate::scan::{Cache, ScanError, Select};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{Abort, Item, Message, Report, TEXT_BYTES_MAX};
 
@@ -57,8 +57,8 @@ pub struct Options {
     pub checksum: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
-    /// Names to leave alone on both ends.
-    pub exclude: Filter,
+    /// Which names take part.
+    pub select: Select,
     /// Collect every change as an [`Item`].
     pub itemize: bool,
     /// When to compress.
@@ -81,7 +81,7 @@ impl Default for Options {
             dry_run: false,
             checksum: false,
             params: Params::quick(),
-            exclude: Filter::default(),
+            select: Select::default(),
             itemize: false,
             compress: Compress::Adaptive,
             bandwidth_max: None,
@@ -169,7 +169,9 @@ fn is_consequence(error: &SyncError) -> bool {
 /// What could not be read, as a problem.
 fn unread(error: &ScanError) -> Problem {
     let path = match error {
-        ScanError::Io { path, .. } | ScanError::Changed { path } => path.clone(),
+        ScanError::Io { path, .. } | ScanError::Changed { path } | ScanError::Rules { path, .. } => {
+            path.clone()
+        }
         ScanError::Build(_) => RelPath::root(),
     };
     Problem { path, text: error.to_string() }

@@ -10,10 +10,10 @@ use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
 use crate::path::{Escaped, Name, RelPath};
-use crate::scan::Filter;
+use crate::scan::{RuleError, Select};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameReader;
-use crate::transfer::message::{Direction, Hello, Message, Report, Welcome};
+use crate::transfer::message::{Direction, Hello, Message, Report, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
 /// A directory that is served.
@@ -95,14 +95,13 @@ fn session(
     let may_own = module.owner && (!push || rustix::process::geteuid().is_root());
     let profile = wished.meet(Profile::new(may_own, false));
 
-    let patterns: Vec<Vec<u8>> = hello.exclude.iter().map(|pattern| pattern.to_vec()).collect();
-    let exclude = Filter::new(&patterns).map_err(|error| refused(error.to_string(), 1))?;
+    let select = selected(&hello.select).map_err(|error| refused(error.to_string(), 1))?;
     let asked = Options {
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
         params,
-        exclude,
+        select,
         itemize: false,
         ..options.clone()
     };
@@ -124,6 +123,12 @@ fn session(
     }
 }
 
+/// What takes part, as the client says.
+fn selected(wire: &WireSelect) -> Result<Select, RuleError> {
+    let rules = Select::of_texts(wire.rules.iter().map(|text| &**text))?;
+    Ok(Select { rules, delete_excluded: wire.delete_excluded, nul_ends_lines: wire.nul_ends_lines })
+}
+
 /// Parameters a client may choose: those of the command line. Others could make a server cut small or hold much.
 fn accepted(bytes: &[u8]) -> Option<Params> {
     let params = Params::from_bytes(bytes, None).ok()?;
@@ -139,7 +144,10 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
     };
     let root = os::open_root(&module.root).map_err(failed)?;
     let push = hello.direction == Direction::Push;
-    let at = |dir, path: &RelPath, only| Place { only, ..Place::new(dir, &module.root.join(os_path(path))) };
+    let at = |dir, path: &RelPath, only| {
+        let shown = path.as_bytes().to_vec();
+        Place { only, shown, ..Place::new(dir, &module.root.join(os_path(path))) }
+    };
     if let Some(file) = hello.only.as_ref().filter(|_| push) {
         // To a directory, under its own name; else to a file of that path, there already or not.
         let (dir, name) =
@@ -160,7 +168,10 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
             let view = one_file(dir, file, shown.clone());
             (at(view, &hello.path, Some(shown.clone())), Some(shown))
         }
-        None => (at(dir, &hello.path, None), None),
+        None => {
+            let place = at(dir, &hello.path, None);
+            (hello.select.prefix.iter().fold(place, Place::named), None)
+        }
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Options, SyncError};
 use crate::fs::{DirRef, Time, os};
 use crate::path::{Name, RelPath};
-use crate::scan::{self, Cache, Index, Key, Opener, Scan, scan};
+use crate::scan::{self, Cache, Index, Key, Opener, Scan, Side, scan};
 use crate::snapshot::Profile;
 
 /// Where a tree is.
@@ -19,13 +19,33 @@ pub struct Place {
     pub path: PathBuf,
     /// Only this name of the root directory takes part: a single file.
     pub only: Option<Name>,
+    /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
+    pub prefix: RelPath,
+    /// What rules of absolute paths hold the root's path to be.
+    pub shown: Vec<u8>,
 }
 
 impl Place {
     /// The tree below an open directory.
     #[must_use]
     pub fn new(root: DirRef, path: &Path) -> Place {
-        Place { root, path: absolute(path), only: None }
+        let path = absolute(path);
+        let shown = path.as_os_str().as_encoded_bytes().to_vec();
+        Place { root, path, only: None, prefix: RelPath::root(), shown }
+    }
+
+    /// This place as a directory of that name, which is copied itself.
+    #[must_use]
+    pub fn named(self, name: &Name) -> Place {
+        Place { prefix: RelPath::root().join(name), ..self }
+    }
+
+    /// The path of the transfer's root, without slashes around it.
+    fn base(&self) -> Vec<u8> {
+        let mut names: Vec<&[u8]> =
+            self.shown.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
+        names.truncate(names.len().saturating_sub(self.prefix.components().count()));
+        names.join(&b'/')
     }
 
     /// Opens a directory that is there.
@@ -109,14 +129,15 @@ impl Tree {
         let mut scanning = scan::Options::new(Arc::new(now));
         scanning.profile = profile;
         scanning.params = options.params.clone();
-        scanning.filter = options.exclude.clone();
-        scanning.keep_special = destination;
+        scanning.select = options.select.clone();
+        scanning.side = if destination { Side::Receiver } else { Side::Sender };
+        (scanning.prefix, scanning.base) = (place.prefix.clone(), place.base());
         scanning.threads = options.threads;
         scanning.only = place.only.clone();
         let stat = place.root.stat_self().map_err(|error| root_error(&place.path, "stat", error))?;
         let cache = options.cache.clone().filter(|_| place.only.is_none()).map(|cache| {
             let path = place.path.as_os_str().as_encoded_bytes();
-            let key = Key::new(path, &stat, &scanning.filter, &scanning.params);
+            let key = Key::new(path, &stat, &scanning.select, scanning.side, &scanning.params);
             (cache, key)
         });
         let index = match &cache {

@@ -25,9 +25,9 @@ pub const CHUNKS_MAX: usize = 4096;
 pub const OPS_MAX: usize = 16_384;
 /// Elements of one request at most.
 pub const REQUEST_MAX: usize = 4096;
-/// Exclude patterns at most.
-pub const PATTERNS_MAX: usize = 4096;
-/// Bytes of one text (error, pattern, agent, module) at most.
+/// Rules at most.
+pub const RULES_MAX: usize = 4096;
+/// Bytes of one text (error, rule, agent, module) at most.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
 /// Text from a peer: at most [`TEXT_BYTES_MAX`] bytes; print it through [`crate::path::Escaped`].
@@ -61,8 +61,8 @@ pub struct Hello {
     pub profile: u8,
     /// Chunking parameters ([`crate::chunk::Params::to_bytes`]).
     pub params: Bounded<u8, 64>,
-    /// Names to leave alone on both ends.
-    pub exclude: Bounded<Text, PATTERNS_MAX>,
+    /// Which names take part.
+    pub select: WireSelect,
     /// Remove what the source has not.
     pub delete: bool,
     /// Change nothing, tell what would change.
@@ -71,6 +71,19 @@ pub struct Hello {
     pub checksum: bool,
     /// Send an [`Item`] a change.
     pub itemize: bool,
+}
+
+/// Which names take part: each end applies what binds it to its own tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSelect {
+    /// Rules in their order, as text; none may name a file but those that are looked for in each directory.
+    pub rules: Bounded<Text, RULES_MAX>,
+    /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
+    pub prefix: Option<Name>,
+    /// Rules that name no side bind the sender only.
+    pub delete_excluded: bool,
+    /// Lines of per-directory files end in a NUL.
+    pub nul_ends_lines: bool,
 }
 
 /// The server's answer.

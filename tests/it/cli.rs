@@ -9,3 +9,4 @@ mod bench;
 mod local;
 mod measure;
 mod remote;
+mod select;

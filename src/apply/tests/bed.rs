@@ -248,7 +248,7 @@ pub(super) fn options(delete: bool) -> Options {
 }
 
 pub(super) fn sync(from: &DirRef, to: &DirRef, options: &Options) -> Result<Summary, SyncError> {
-    let place = |root: &DirRef, path| Place { root: root.clone(), path: Path::new(path).into(), only: None };
+    let place = |root: &DirRef, path| Place::new(root.clone(), Path::new(path));
     sync_dirs(place(from, "/from"), place(to, "/to"), options)
 }
 

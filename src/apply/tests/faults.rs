@@ -294,8 +294,8 @@ fn directory_that_holds_something_is_replaced_only_with_delete() {
 
 #[test]
 fn excluded_names_are_never_deleted_with_what_is_around_them() {
-    let exclude = crate::scan::Filter::new(&[b"keep".to_vec()]).unwrap();
-    let options = Options { exclude, ..options(true) };
+    let select = crate::scan::Select::excluding(&[b"keep"]).unwrap();
+    let options = Options { select, ..options(true) };
     let from = tree(&[("d", file(b"file"))]);
     let to = tree(&[
         ("d/keep", file(b"k")),
@@ -406,7 +406,7 @@ fn second_run_into_one_destination_is_refused_with_the_owner() {
     );
     assert_eq!(error.code(), 11);
     drop(held);
-    let place = Place { root: target.root(), path: "/to".into(), only: None };
+    let place = Place::new(target.root(), "/to".as_ref());
     place.lock().unwrap();
 }
 

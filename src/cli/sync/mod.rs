@@ -4,6 +4,7 @@ mod connection;
 mod deletion;
 mod metadata;
 mod output;
+mod rules;
 mod selection;
 mod writing;
 
@@ -141,6 +142,9 @@ impl Run {
         Ok(match (from, to) {
             (Location::Local(from), Location::Local(to)) => {
                 let source = resolve::source(&from)?;
+                if source.shape.is_left_out(&options.select) {
+                    return Ok(Summary::default());
+                }
                 let destination = resolve::destination(&to, &source.shape, options.dry_run)?;
                 sync_dirs(source.shown_as(destination.only.clone()), destination, options)?
             }

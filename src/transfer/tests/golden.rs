@@ -74,7 +74,12 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         only: Some(name("f")),
         profile: 3,
         params: list(vec![1, 2, 3]),
-        exclude: list(vec![text("*.o")]),
+        select: WireSelect {
+            rules: list(vec![text("- *.o"), text(":Cs .cvsignore")]),
+            prefix: Some(name("src")),
+            delete_excluded: true,
+            nul_ends_lines: false,
+        },
         delete: true,
         dry_run: false,
         checksum: true,

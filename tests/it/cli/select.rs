@@ -1,0 +1,148 @@
+//! Which files take part: each flag, by what a run leaves at the destination.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use super::bench::Bench;
+
+/// Files of the source with their lengths, and names that the destination alone has.
+fn bench(files: &[(&str, usize)], extras: &[&str]) -> Bench {
+    let bench = Bench::new();
+    for (name, len) in files {
+        bench.write(&format!("src/{name}"), "x".repeat(*len));
+    }
+    extras.iter().for_each(|name| bench.write(&format!("dst/{name}"), "mine"));
+    bench
+}
+
+/// Which of `names` are at the destination.
+fn there<'a>(bench: &Bench, names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().copied().filter(|name| bench.has(&format!("dst/{name}"))).collect()
+}
+
+const FILES: [(&str, usize); 6] = [("a", 1), ("a.o", 2), ("b.o", 3), ("d/c", 4), ("d/a.o", 5), ("core", 6)];
+const NAMES: [&str; 7] = ["a", "a.o", "b.o", "d", "d/c", "d/a.o", "core"];
+
+#[test]
+fn rules_count_in_the_order_of_the_command_line_whatever_their_flags() {
+    let check = |flags: &[&str], expected: &[&str]| {
+        let bench = bench(&FILES, &[]);
+        bench.write("excludes", "# not these\n*.o\n\n");
+        bench.write("includes", "a.o\r\n- d\r\n");
+        bench.write("rules", "+ b.o\n- *.o\n");
+        bench.write("src/.rsync-filter", "- core\n");
+        bench.write("src/d/.cvsignore", "c\n");
+        bench.write(".cvsignore", "a.own\n");
+        let mut command = bench.command("home", &[&["sync"], flags, &["src/", "dst"]].concat());
+        let output = command.env("HOME", bench.path("")).env("CVSIGNORE", "a b").output().unwrap();
+        assert!(output.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(there(&bench, &NAMES), expected, "{flags:?}");
+    };
+    check(&["--include", "a.o", "--exclude", "*.o"], &["a", "a.o", "d", "d/c", "d/a.o", "core"]);
+    check(&["--exclude", "*.o", "--include", "a.o"], &["a", "d", "d/c", "core"]);
+    check(&["-f", "+ b.o", "--exclude=*.o", "-f", "+ a.o"], &["a", "b.o", "d", "d/c", "core"]);
+    check(&["--exclude-from=excludes", "--include-from=includes"], &["a", "core"]);
+    check(&["--include-from=includes", "--exclude-from=excludes"], &["a", "a.o", "core"]);
+    check(&["-f", "merge rules"], &["a", "b.o", "d", "d/c", "core"]);
+    check(&["-F"], &["a", "a.o", "b.o", "d", "d/c", "d/a.o"]);
+    check(&["--include=core", "-F"], &NAMES);
+    check(&["-F", "--include=core"], &["a", "a.o", "b.o", "d", "d/c", "d/a.o"]);
+    // Words of ~/.cvsignore, of CVSIGNORE, of the directory, of CVS itself; and always last.
+    check(&["-C"], &["d"]);
+    check(&["-C", "--include=*.o"], &["a.o", "b.o", "d", "d/a.o"]);
+    check(&["-f", ":C", "-f", "+ a"], &["a", "a.o", "b.o", "d", "d/a.o", "core"]);
+}
+
+#[test]
+fn rule_files_of_the_tree_are_copied_unless_asked_twice() {
+    for (flag, is_copied) in [("-F", true), ("-FF", false)] {
+        let bench = bench(&FILES, &[]);
+        bench.write("src/.rsync-filter", "- core\n");
+        bench.ok(&["sync", flag, "src/", "dst"]);
+        assert_eq!((bench.has("dst/.rsync-filter"), bench.has("dst/core")), (is_copied, false), "{flag}");
+    }
+}
+
+#[test]
+fn a_dash_is_standard_input_and_names_may_end_in_a_nul() {
+    let check = |flags: &[&str], text: &[u8], expected: &[&str]| {
+        let bench = bench(&FILES, &[]);
+        let mut command = bench.command("home", &[&["sync"], flags, &["src/", "dst"]].concat());
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(there(&bench, &NAMES), expected, "{flags:?}");
+    };
+    check(&["--exclude-from=-"], b"*.o\nd", &["a", "core"]);
+    check(&["-f", ". -"], b"- *.o\n- d\n", &["a", "core"]);
+    check(&["-0", "--exclude-from=-"], b"*.o\0d\0", &["a", "core"]);
+    check(&["--from0", "--exclude-from", "-"], b"*.o\nd\0", &NAMES);
+}
+
+#[test]
+fn what_is_deleted_is_what_no_rule_of_the_receiver_protects() {
+    let extras = ["x.o", "gone", "keep/x", "keep/y.o"];
+    let check = |flags: &[&str], expected: &[&str]| {
+        let bench = bench(&FILES, &extras);
+        bench.ok(&[&["sync"], flags, &["src/", "dst"]].concat());
+        assert_eq!(there(&bench, &extras), expected, "{flags:?}");
+        // A second run, with what the first has kept of the tree.
+        bench.ok(&[&["sync"], flags, &["src/", "dst"]].concat());
+        assert_eq!(there(&bench, &extras), expected, "{flags:?}, again");
+    };
+    check(&["--exclude=*.o"], &extras);
+    check(&["--delete"], &[]);
+    check(&["--delete", "--exclude=*.o"], &["x.o", "keep/y.o"]);
+    check(&["--delete", "-f", "H *.o"], &[]);
+    check(&["--delete", "-f", "P *.o"], &["x.o", "keep/y.o"]);
+    check(&["--delete", "-f", "P keep"], &["keep/x", "keep/y.o"]);
+    check(&["--delete", "-f", "-p *.o"], &["x.o"]);
+    check(&["--delete-excluded", "--exclude=*.o"], &[]);
+    check(&["--delete-excluded", "--exclude=*.o", "-f", "P gone"], &["gone"]);
+    check(&["--delete-excluded", "-f", "-sr *.o"], &["x.o", "keep/y.o"]);
+}
+
+#[test]
+fn what_is_protected_and_not_hidden_is_updated() {
+    let bench = bench(&FILES, &["core", "d/x"]);
+    bench.ok(&["sync", "--delete", "-f", "P core", "-f", "P x", "src/", "dst"]);
+    assert_eq!((bench.read("dst/core"), bench.read("dst/d/x")), ("xxxxxx".into(), "mine".into()));
+    assert_eq!(there(&bench, &NAMES), NAMES);
+}
+
+#[test]
+fn a_protected_name_keeps_the_directory_that_a_file_would_replace() {
+    let bench = bench(&[("d", 1)], &["d/keep", "d/x"]);
+    let ran = bench.run(&["sync", "--delete", "-f", "P keep", "src/", "dst"]);
+    assert_eq!(ran.code, 23, "{}", ran.err);
+    assert_eq!(bench.read("dst/d/keep"), "mine");
+}
+
+#[test]
+fn patterns_begin_at_the_root_of_the_transfer() {
+    let check = |source: &str, flag: &str, expected: &[&str]| {
+        let bench = bench(&FILES, &[]);
+        bench.ok(&["sync", flag, source, "dst"]);
+        assert_eq!(there(&bench, &["src", "src/a", "src/core", "a", "core"]), expected, "{source} {flag}");
+    };
+    check("src/", "--exclude=/core", &["a"]);
+    check("src", "--exclude=/core", &["src", "src/a", "src/core"]);
+    check("src", "--exclude=/src/core", &["src", "src/a"]);
+    check("src", "--exclude=src", &[]);
+}
+
+#[test]
+fn a_server_applies_the_rules_of_its_client_to_its_own_tree() {
+    let bench = bench(&FILES, &[]);
+    bench.write("served/keep.o", "mine");
+    bench.write("served/shown", "mine");
+    bench.write("served/gone", "mine");
+    let daemon = bench.serve(&["m=served:rw"]);
+    let remote = daemon.url("m/");
+    let flags = ["sync", "--accept-new", "--delete", "-f", "P *.o", "-f", "- core"];
+    bench.ok(&[&flags[..], &["src/", &remote]].concat());
+    assert!(bench.has("served/keep.o") && bench.has("served/a.o") && !bench.has("served/core"));
+    assert!(!bench.has("served/gone"));
+    bench.ok(&["sync", "-f", "H keep.o", "-f", "- b.o", &remote, "dst"]);
+    assert_eq!(there(&bench, &["a.o", "keep.o", "b.o", "d/c"]), ["a.o", "d/c"]);
+}
