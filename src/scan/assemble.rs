@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::index::Index;
-use super::select::Standing;
+use super::select::{Side, Standing};
 use super::walk::Report;
 use super::{ChunkList, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
 use crate::snapshot::{Builder, DirId, Entry, EntryId, Meta};
@@ -26,6 +26,10 @@ pub(super) struct Listed {
     pub(super) is_complete: bool,
     /// Names are there that are not among `found`, because they take no part.
     pub(super) is_partial: bool,
+    /// A rule of the receiver keeps it from being pruned.
+    pub(super) is_protected: bool,
+    /// Files are there that are not copied for their size.
+    pub(super) spares: bool,
     /// The names were those of the index.
     pub(super) is_kept: bool,
 }
@@ -41,6 +45,32 @@ pub(super) struct Found {
     pub(super) standing: Standing,
 }
 
+/// Makes directories vanish in which nothing but directories takes part. Children have higher numbers than their
+/// parents.
+fn prune(outcomes: &mut [Outcome]) {
+    for place in (1..outcomes.len()).rev() {
+        let Outcome::Listed(listed) = &outcomes[place] else { continue };
+        let mut children = listed.first_child as usize..;
+        let is_empty = listed.found.iter().all(|found| {
+            let stays = |at: usize| matches!(outcomes[at], Outcome::Listed(_));
+            found.entry.dir().is_some() && !children.next().is_some_and(stays)
+        });
+        if is_empty && !listed.spares && !listed.is_protected {
+            outcomes[place] = Outcome::Vanished;
+        }
+    }
+    // A directory that lacks some of its names must be listed again.
+    for place in 0..outcomes.len() {
+        let Outcome::Listed(listed) = &outcomes[place] else { continue };
+        let dirs = listed.found.iter().filter(|found| found.entry.dir().is_some()).count();
+        let first = listed.first_child as usize;
+        let lacks = (first..first + dirs).any(|child| matches!(outcomes[child], Outcome::Vanished));
+        if let (true, Outcome::Listed(listed)) = (lacks, &mut outcomes[place]) {
+            listed.is_complete = false;
+        }
+    }
+}
+
 /// Numbers directories and entries level by level, and ties the names of hard-linked files together.
 pub(super) fn assemble(
     reports: Vec<Report>,
@@ -51,15 +81,20 @@ pub(super) fn assemble(
     let places = reports.iter().map(|report| report.outcomes.len()).sum();
     let mut outcomes: Vec<Outcome> = Vec::new();
     outcomes.resize_with(places, || Outcome::Vanished);
-    let (mut leftovers, mut errors) = (Vec::new(), Vec::new());
+    let (mut leftovers, mut errors, mut spared) = (Vec::new(), Vec::new(), Vec::new());
     for report in reports {
         for (place, outcome) in report.outcomes {
             outcomes[place as usize] = outcome;
         }
         leftovers.extend(report.leftovers);
         errors.extend(report.errors);
+        spared.extend(report.spared);
     }
     leftovers.sort_unstable();
+    spared.sort_unstable();
+    if options.select.prune_empty_dirs && options.side == Side::Sender {
+        prune(&mut outcomes);
+    }
 
     // Of a single file, the directory around it is no part.
     let meta = if options.only.is_some() { Meta::default() } else { meta_of(&root.stat) };
@@ -123,6 +158,7 @@ pub(super) fn assemble(
         leftovers,
         errors,
         protected,
+        spared,
         root_print: Fingerprint::of(&root.stat),
         racy,
         newly_complete,

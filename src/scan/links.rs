@@ -58,6 +58,7 @@ impl Scan {
             leftovers,
             errors,
             protected,
+            spared: Vec::new(),
             root_print,
             racy,
             newly_complete,

@@ -50,7 +50,8 @@ pub use hash::{FileHasher, hash_file};
 pub use index::{Index, IndexError, format};
 pub use open::Opener;
 pub use select::{
-    Builder, PATTERN_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFiles, Rules, Select, Side,
+    Builder, Mounts, PATTERN_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFiles, Rules, Select,
+    Side, Sizes,
 };
 pub use walk::scan;
 
@@ -211,6 +212,9 @@ pub struct Scan {
     pub errors: Vec<ScanError>,
     /// What a receiver may not delete.
     pub protected: Protected,
+    /// Files that a sender has and does not copy, for their size; sorted. A receiver may not delete what it has in
+    /// their place.
+    pub spared: Vec<RelPath>,
     root_print: Fingerprint,
     /// Whether an entry's fingerprint may fail to show its next change, by [`EntryId`].
     racy: Vec<bool>,

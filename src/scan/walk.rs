@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::assemble::{Found, Listed, Outcome, assemble};
 use super::index::{Block, Index, Inode, RawEntry};
 use super::open::Handles;
-use super::select::{Scope, Side, Standing, Subject};
+use super::select::{Mounts, Scope, Side, Standing, Subject};
 use super::{Fingerprint, Options, RULE_FILE_BYTES_MAX, RuleError, Scan, ScanError, Seen, meta_of};
 use crate::fs::{Dir, DirRef, Kind, Stat};
 use crate::hash::Hash;
@@ -47,11 +47,20 @@ pub fn scan(
         wake: Condvar::new(),
         hungry: AtomicUsize::new(0),
         threads: options.threads.max(1),
-        trusted: root.names_show_in_ctime().then_some(stat.dev),
+        dev: stat.dev,
+        names_show_in_ctime: root.names_show_in_ctime(),
     };
     let block = index.map(Index::root_block);
     let scope = Arc::new(Scope::of(&options.select));
-    let first = Task { place: 0, inode: (stat.dev, stat.ino), block, is_kept: false, scope };
+    let first = Task {
+        place: 0,
+        inode: (stat.dev, stat.ino),
+        block,
+        is_kept: false,
+        is_protected: false,
+        is_foreign: false,
+        scope,
+    };
     locked(&walk.queue).tasks.push(first);
     let mut reports = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..walk.threads).map(|_| scope.spawn(|| walk.run(root))).collect();
@@ -76,6 +85,8 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<(u32, Outcome)>,
     pub(super) leftovers: Vec<RelPath>,
     pub(super) errors: Vec<ScanError>,
+    /// Files that are not copied for their size.
+    pub(super) spared: Vec<RelPath>,
 }
 
 /// A directory to list.
@@ -86,6 +97,10 @@ struct Task {
     block: Option<usize>,
     /// The directory is what it was: that block has its names.
     is_kept: bool,
+    /// A rule of the receiver protects it.
+    is_protected: bool,
+    /// It is on another file system, of which nothing takes part.
+    is_foreign: bool,
     /// The rules above it.
     scope: Arc<Scope>,
 }
@@ -121,8 +136,10 @@ struct Walk<'a> {
     /// A hint how many threads are without work.
     hungry: AtomicUsize,
     threads: usize,
-    /// The device, if on its file system another name shows in the directory's ctime.
-    trusted: Option<u64>,
+    /// The root's device.
+    dev: u64,
+    /// On its file system another name shows in the directory's ctime.
+    names_show_in_ctime: bool,
 }
 
 impl Walk<'_> {
@@ -180,6 +197,10 @@ impl Walk<'_> {
         own: &mut Vec<Task>,
         report: &mut Report,
     ) -> Result<Outcome, Failed> {
+        let is_protected = task.is_protected;
+        if task.is_foreign {
+            return Ok(Outcome::Listed(Listed { is_protected, ..Listed::default() }));
+        }
         let step = |place: u32| locked(&self.places)[place as usize - 1].clone();
         let dir = handles.open(task.place, step).map_err(|error| Failed::Io("open", error))?;
         let kept_names = if task.is_kept { self.kept_names(task) } else { None };
@@ -193,12 +214,12 @@ impl Walk<'_> {
                 (names, false)
             }
         };
-        let (mut is_complete, mut is_partial) = (true, false);
+        let (mut is_complete, mut is_partial, mut spares) = (true, false, false);
         let mut names_below = Names { walk: self, place: task.place, path: None, scope: task.scope.clone() };
         names_below.enter(&*dir, &names).map_err(|error| Failed::Rules(Box::new(error)))?;
         let mut kept = Kept::new(self.index.zip(task.block).and_then(|(index, at)| index.block(at)));
         let mut found = Vec::with_capacity(names.len());
-        let mut children = Vec::new();
+        let (mut children, mut dirs) = (Vec::new(), Vec::new());
         for (name, hint) in names {
             if task.place == 0 && self.options.only.as_ref().is_some_and(|only| *only != name) {
                 continue;
@@ -222,7 +243,17 @@ impl Walk<'_> {
                     return Ok(None);
                 }
                 let seen = Seen { stat, clock };
+                match self.beyond(&stat) {
+                    Beyond::Spared => {
+                        report.spared.push(names_below.path(&name));
+                        spares = true;
+                        return Ok(None);
+                    }
+                    Beyond::Omitted => return Ok(None),
+                    Beyond::Within => {}
+                }
                 let found = self.look(&*dir, task, name.clone(), &seen, old.as_ref(), &mut names_below)?;
+                let standing = if self.is_foreign(&stat) { standing.kept() } else { standing };
                 Ok(found.map(|found| Found { standing, ..found }))
             });
             match looked {
@@ -230,8 +261,21 @@ impl Walk<'_> {
                     if entry.entry.dir().is_some() {
                         let block = old.as_ref().and_then(|old| old.block);
                         let same = |old: &RawEntry<'_>| !old.is_racy && old.print == entry.print;
-                        let is_kept = self.trusted == Some(entry.print.dev) && old.as_ref().is_some_and(same);
-                        children.push((name, (entry.print.dev, entry.print.ino), block, is_kept));
+                        let is_foreign = entry.print.dev != self.dev;
+                        let is_kept =
+                            self.names_show_in_ctime && !is_foreign && old.as_ref().is_some_and(same);
+                        children.push(Task {
+                            place: 0,
+                            inode: (entry.print.dev, entry.print.ino),
+                            block,
+                            is_kept,
+                            is_protected: entry.standing.is_protected,
+                            is_foreign: is_foreign
+                                && self.options.select.mounts != Mounts::Cross
+                                && self.options.side == Side::Sender,
+                            scope: names_below.scope.clone(),
+                        });
+                        dirs.push(name);
                     }
                     found.push(entry);
                 }
@@ -244,25 +288,42 @@ impl Walk<'_> {
             }
         }
         self.monitor.advance(Phase::Scan, found.len() as u64, 0);
-        let first_child = self.add_places(task.place, children, &names_below.scope, own);
-        Ok(Outcome::Listed(Listed { found, first_child, is_complete, is_partial, is_kept }))
+        let first_child = self.add_places(task.place, dirs, children, own);
+        Ok(Outcome::Listed(Listed {
+            found,
+            first_child,
+            is_complete,
+            is_partial,
+            is_protected,
+            spares,
+            is_kept,
+        }))
     }
 
     /// Numbers the directories that were found in one, and makes them this thread's next tasks.
-    fn add_places(
-        &self,
-        parent: u32,
-        dirs: Vec<(Name, Inode, Option<usize>, bool)>,
-        scope: &Arc<Scope>,
-        own: &mut Vec<Task>,
-    ) -> u32 {
+    fn add_places(&self, parent: u32, names: Vec<Name>, tasks: Vec<Task>, own: &mut Vec<Task>) -> u32 {
         let mut places = locked(&self.places);
         let first = places.len() as u32 + 1;
-        for (place, (name, inode, block, is_kept)) in (first..).zip(dirs) {
-            places.push((parent, name));
-            own.push(Task { place, inode, block, is_kept, scope: scope.clone() });
-        }
+        places.extend(names.into_iter().map(|name| (parent, name)));
+        own.extend((first..).zip(tasks).map(|(place, task)| Task { place, ..task }));
         first
+    }
+
+    /// Whether the sender passes over a name for what it is.
+    fn beyond(&self, stat: &Stat) -> Beyond {
+        let Options { select, side, .. } = self.options;
+        match stat.kind {
+            _ if *side == Side::Receiver => Beyond::Within,
+            Kind::File if !select.has_size(stat.size) => Beyond::Spared,
+            Kind::Dir if select.mounts == Mounts::Omit && stat.dev != self.dev => Beyond::Omitted,
+            _ => Beyond::Within,
+        }
+    }
+
+    /// Whether a name of the receiver is on another file system, which is not to be touched.
+    fn is_foreign(&self, stat: &Stat) -> bool {
+        let Options { select, side, .. } = self.options;
+        *side == Side::Receiver && select.mounts != Mounts::Cross && stat.dev != self.dev
     }
 
     /// Whether a name is no entry of this end's tree: at the receiver only what neither end will ever name.
@@ -359,6 +420,14 @@ impl Walk<'_> {
         }
         names.into_iter().rev().fold(RelPath::root(), |path, name| path.join(name))
     }
+}
+
+/// Whether a name takes part, for what it is.
+enum Beyond {
+    Within,
+    /// It is not copied, nor missing.
+    Spared,
+    Omitted,
 }
 
 /// Why a directory was not listed.

@@ -206,6 +206,10 @@ pub(super) fn hello(
         prefix,
         delete_excluded: options.select.delete_excluded,
         nul_ends_lines: options.select.nul_ends_lines,
+        size_min: options.select.sizes.min,
+        size_max: options.select.sizes.max,
+        mounts: options.select.mounts as u8,
+        prune_empty_dirs: options.select.prune_empty_dirs,
     };
     Hello {
         agent: agent(),

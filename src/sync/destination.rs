@@ -64,8 +64,15 @@ pub(super) fn run(
         tell_tree(&tree, wire, false, !leftovers.is_empty());
     }
     let mut theirs = None;
+    let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs)?;
+        await_tree(wire, &mut theirs, |paths| {
+            for entry in paths.iter().filter_map(|path| own.find_path(path)) {
+                protected.keep(entry);
+                protected.keep_in_deleted(own, entry);
+            }
+            Ok(())
+        })?;
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;
     // Everything will come where nothing is; else each file counts when it turns out to differ.

@@ -10,7 +10,7 @@ use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
 use crate::path::{Escaped, Name, RelPath};
-use crate::scan::{RuleError, Select};
+use crate::scan::{Mounts, Select, Sizes};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameReader;
 use crate::transfer::message::{Direction, Hello, Message, Report, Welcome, WireSelect};
@@ -95,7 +95,7 @@ fn session(
     let may_own = module.owner && (!push || rustix::process::geteuid().is_root());
     let profile = wished.meet(Profile::new(may_own, false));
 
-    let select = selected(&hello.select).map_err(|error| refused(error.to_string(), 1))?;
+    let select = selected(&hello.select)?;
     let asked = Options {
         delete: hello.delete,
         dry_run: hello.dry_run,
@@ -124,9 +124,23 @@ fn session(
 }
 
 /// What takes part, as the client says.
-fn selected(wire: &WireSelect) -> Result<Select, RuleError> {
-    let rules = Select::of_texts(wire.rules.iter().map(|text| &**text))?;
-    Ok(Select { rules, delete_excluded: wire.delete_excluded, nul_ends_lines: wire.nul_ends_lines })
+fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
+    let WireSelect { delete_excluded, nul_ends_lines, prune_empty_dirs, .. } = *wire;
+    let rules = Select::of_texts(wire.rules.iter().map(|text| &**text));
+    let mounts = match wire.mounts {
+        0 => Mounts::Cross,
+        1 => Mounts::Empty,
+        2 => Mounts::Omit,
+        _ => return Err(violation("other file systems are neither crossed, empty nor left out").into()),
+    };
+    Ok(Select {
+        rules: rules.map_err(|error| refused(error.to_string(), 1))?,
+        delete_excluded,
+        nul_ends_lines,
+        sizes: Sizes { min: wire.size_min, max: wire.size_max },
+        mounts,
+        prune_empty_dirs,
+    })
 }
 
 /// Parameters a client may choose: those of the command line. Others could make a server cut small or hold much.

@@ -25,6 +25,8 @@ pub const CHUNKS_MAX: usize = 4096;
 pub const OPS_MAX: usize = 16_384;
 /// Elements of one request at most.
 pub const REQUEST_MAX: usize = 4096;
+/// Paths of one [`Message::Spared`] at most.
+pub const SPARED_MAX: usize = 128;
 /// Rules at most.
 pub const RULES_MAX: usize = 4096;
 /// Bytes of one text (error, rule, agent, module) at most.
@@ -84,6 +86,14 @@ pub struct WireSelect {
     pub delete_excluded: bool,
     /// Lines of per-directory files end in a NUL.
     pub nul_ends_lines: bool,
+    /// The least size of a file that is copied, in bytes.
+    pub size_min: Option<u64>,
+    /// The largest.
+    pub size_max: Option<u64>,
+    /// Directories on other file systems: 0 are as any other, 1 are empty, 2 are left out.
+    pub mounts: u8,
+    /// Directories in which nothing but directories takes part are left out.
+    pub prune_empty_dirs: bool,
 }
 
 /// The server's answer.
@@ -650,6 +660,9 @@ pub enum Message<'a> {
         /// The steps.
         steps: Bounded<ChunkStep, CHUNKS_MAX>,
     },
+    /// Sender → receiver, before its last `Tree`: files that it has and does not copy. What the receiver has in their
+    /// place is not deleted.
+    Spared(Bounded<RelPath, SPARED_MAX>),
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

@@ -3,7 +3,7 @@
 //! A [`Select`] is a value: the rules of the command line, in their order, and the flags beside them. Rules are read
 //! by a [`Builder`], whose caller opens the files that they name; what goes to a peer is the text of single
 //! rules ([`Select::texts`]), and of those none may name a file outside the tree ([`Select::of_texts`]).
-//! While a directory is walked a [`Scope`] adds what its per-directory files say.
+//! While a tree is walked, `scope` adds what its per-directory files say.
 //!
 //! The first rule that matches decides; without one a name takes part. What lies below a directory that is left out
 //! is never looked at. A rule may bind one [`Side`]: at the sender an exclusion hides a name, at the receiver it
@@ -53,6 +53,41 @@ pub struct Select {
     pub delete_excluded: bool,
     /// Lines of per-directory files end in a NUL, not in LF, CR, or CR LF.
     pub nul_ends_lines: bool,
+    /// Files of other sizes, in bytes, are not copied; they are not missing either, so what stands in their place is
+    /// neither changed nor deleted.
+    pub sizes: Sizes,
+    /// What becomes of other file systems below the root.
+    pub mounts: Mounts,
+    /// Directories of the source in which nothing but directories takes part are left out, unless a rule of the
+    /// command line protects them.
+    pub prune_empty_dirs: bool,
+}
+
+/// Sizes of files, both bounds included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// The least, in bytes.
+    pub min: Option<u64>,
+    /// The largest, in bytes.
+    pub max: Option<u64>,
+}
+
+impl Sizes {
+    fn allow(self, size: u64) -> bool {
+        self.min.is_none_or(|min| size >= min) && self.max.is_none_or(|max| size <= max)
+    }
+}
+
+/// What becomes of directories on other file systems than the root's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mounts {
+    /// They are as any other.
+    #[default]
+    Cross,
+    /// They are empty. A receiver deletes nothing in them.
+    Empty,
+    /// They are left out.
+    Omit,
 }
 
 /// Rules in their order.
@@ -83,7 +118,12 @@ impl Select {
     /// Whether everything takes part.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.rules.is_empty()
+        *self == Select::default()
+    }
+
+    /// Whether the sender copies a file of that size.
+    pub(super) fn has_size(&self, size: u64) -> bool {
+        self.sizes.allow(size)
     }
 
     /// The rules, each as text that reads as the same rule.
@@ -114,9 +154,13 @@ impl Select {
 
     /// Bytes that differ for any two values that may select differently.
     pub(super) fn key(&self) -> Vec<Vec<u8>> {
-        let Select { rules: _, delete_excluded, nul_ends_lines } = self;
+        let Select { rules: _, delete_excluded, nul_ends_lines, sizes, mounts, prune_empty_dirs } = self;
         let mut parts = self.texts();
-        parts.push(vec![u8::from(*delete_excluded), u8::from(*nul_ends_lines)]);
+        let flags =
+            [*delete_excluded, *nul_ends_lines, *prune_empty_dirs, sizes.min.is_some(), sizes.max.is_some()];
+        let flags = flags.into_iter().map(u8::from).chain([*mounts as u8]);
+        let bounds = [sizes.min, sizes.max].into_iter().flat_map(|size| size.unwrap_or(0).to_le_bytes());
+        parts.push(flags.chain(bounds).collect());
         parts
     }
 }

@@ -35,6 +35,13 @@ pub(in crate::scan) struct Standing {
     pub(in crate::scan) is_certain: bool,
 }
 
+impl Standing {
+    /// The same of what is not deleted in any case.
+    pub(in crate::scan) fn kept(self) -> Standing {
+        Standing { is_protected: true, stays_in_deleted: true, ..self }
+    }
+}
+
 /// A decision, and whether it rests on the rules of the command line alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Decision {
@@ -172,7 +179,10 @@ impl Scope {
         let excludes = |decision: Option<Decision>| decision.is_some_and(|decision| decision.excludes);
         let hidden = decide(Side::Sender, false);
         if side == Side::Sender {
-            return Standing { is_hidden: excludes(hidden), ..Standing::default() };
+            // Only pruning asks what the receiver would keep.
+            let is_protected =
+                select.prune_empty_dirs && subject.is_dir && excludes(decide(Side::Receiver, false));
+            return Standing { is_hidden: excludes(hidden), is_protected, ..Standing::default() };
         }
         let (protected, deleted) = if self.is_sided || select.delete_excluded {
             (decide(Side::Receiver, false), decide(Side::Receiver, true))

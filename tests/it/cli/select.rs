@@ -146,3 +146,80 @@ fn a_server_applies_the_rules_of_its_client_to_its_own_tree() {
     bench.ok(&["sync", "-f", "H keep.o", "-f", "- b.o", &remote, "dst"]);
     assert_eq!(there(&bench, &["a.o", "keep.o", "b.o", "d/c"]), ["a.o", "d/c"]);
 }
+
+#[test]
+fn files_of_other_sizes_are_neither_copied_nor_deleted() {
+    let sizes = [("small", 10), ("k", 1024), ("big", 1025), ("d/big", 5000)];
+    let names = ["small", "k", "big", "d", "d/big"];
+    let check = |flags: &[&str], expected: &[&str]| {
+        let copied = bench(&sizes, &[]);
+        copied.ok(&[&["sync"], flags, &["src/", "dst"]].concat());
+        assert_eq!(there(&copied, &names), expected, "{flags:?}");
+        let kept = bench(&sizes, &["small", "k", "big", "d/big", "gone"]);
+        for _ in 0..2 {
+            kept.ok(&[&["sync", "--delete"], flags, &["src/", "dst"]].concat());
+            assert_eq!(there(&kept, &names), names, "{flags:?}");
+            assert!(!kept.has("dst/gone"));
+            let updated =
+                names.into_iter().filter(|name| *name != "d" && kept.read(&format!("dst/{name}")) != "mine");
+            let files: Vec<&str> = expected.iter().copied().filter(|name| *name != "d").collect();
+            assert_eq!(updated.collect::<Vec<_>>(), files, "{flags:?}");
+        }
+    };
+    check(&["--max-size=1k"], &["small", "k", "d"]);
+    check(&["--max-size=1k-1"], &["small", "d"]);
+    check(&["--min-size", "1k"], &["k", "big", "d", "d/big"]);
+    check(&["--min-size=11", "--max-size=2kb"], &["k", "big", "d"]);
+}
+
+#[test]
+fn directories_without_files_are_left_out_if_asked() {
+    let bench = bench(&[("d/e/x.o", 1), ("f/a", 1), ("big/b", 100)], &["d/mine", "empty/x"]);
+    std::fs::create_dir_all(bench.path("src/empty/below")).unwrap();
+    let flags = ["sync", "-m", "--delete", "--exclude=*.o", "--max-size=50", "src/", "dst"];
+    for _ in 0..2 {
+        bench.ok(&flags);
+        assert_eq!(there(&bench, &["d", "empty", "f/a", "big"]), ["f/a", "big"]);
+    }
+    let protect = ["sync", "-m", "-f", "P below", "src/", "dst"];
+    bench.ok(&protect);
+    assert!(bench.has("dst/empty/below") && bench.has("dst/d/e/x.o"));
+    bench.write("src/empty/file", "x");
+    bench.ok(&["sync", "-m", "src/", "dst"]);
+    assert!(bench.has("dst/empty/file"), "an index that lacks directories is no list of names");
+}
+
+#[test]
+fn a_server_is_told_of_sizes_and_of_what_they_spare() {
+    let bench = bench(&[("small", 10), ("big", 100), ("d/big", 100)], &["big", "gone"]);
+    bench.write("served/d/big", "mine");
+    bench.write("served/gone", "mine");
+    let daemon = bench.serve(&["m=served:rw", "s=src:ro"]);
+    bench.ok(&["sync", "--accept-new", "--delete", "--max-size=50", "src/", &daemon.url("m/")]);
+    assert_eq!(bench.read("served/d/big"), "mine");
+    assert!(!bench.has("served/gone") && !bench.has("served/big") && bench.has("served/small"));
+    bench.ok(&["sync", "--delete", "--max-size=50", "-m", &daemon.url("s/"), "dst"]);
+    assert_eq!(there(&bench, &["big", "small", "gone", "d"]), ["big", "small", "d"]);
+}
+
+#[test]
+fn other_file_systems_are_left_alone_if_asked() {
+    let bench = bench(&[("a", 1)], &[]);
+    let mount = bench.path("src/mount");
+    std::fs::create_dir_all(&mount).unwrap();
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&mount).output();
+    if !crate::bed::can_run("other file systems: cannot mount", mounted.is_ok_and(|ran| ran.status.success()))
+    {
+        return;
+    }
+    bench.write("src/mount/file", "x");
+    let mut found = Vec::new();
+    for (flag, to) in [("-v", "all"), ("-x", "once"), ("-xx", "twice")] {
+        let ran = bench.run(&["sync", flag, "src/", to]);
+        let has = |name: &str| bench.has(&format!("{to}/{name}"));
+        found.push((ran.code, has("a"), has("mount"), has("mount/file")));
+    }
+    let unmounted = std::process::Command::new("umount").arg(&mount).status().unwrap();
+    assert!(unmounted.success());
+    assert_eq!(found, [(0, true, true, true), (0, true, true, false), (0, true, false, false)]);
+}

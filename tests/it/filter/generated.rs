@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use syncline::scan::{Builder, RuleError, RuleFiles, Select};
+use syncline::scan::{Builder, RuleError, RuleFiles, Select, Sizes};
 use syncline::sync::{Options, Summary, SyncError, resolve, sync_dirs};
 use tempfile::TempDir;
 
@@ -107,7 +107,9 @@ fn rule(dice: &mut Dice, sided: bool) -> String {
 fn flags(dice: &mut Dice, folder: &Path) -> Vec<String> {
     let mut flags = Vec::new();
     for _ in 0..dice.below(6) {
-        match dice.below(15) {
+        match dice.below(17) {
+            15 => flags.push("-m".to_owned()),
+            16 => flags.push(dice.pick(&["--max-size=5", "--min-size=5"]).to_owned()),
             0..6 => flags.extend(["-f".to_owned(), rule(dice, true)]),
             6 | 7 => flags.push(format!("--exclude={}", dice.pick(PATTERNS))),
             8 => flags.push(format!("--include={}", dice.pick(PATTERNS))),
@@ -166,6 +168,7 @@ impl RuleFiles for Files {
 /// What the flags select.
 fn select(flags: &[String], delete: Option<&str>) -> Result<Select, RuleError> {
     let mut rules = Builder::new(Box::new(Files), false);
+    let mut sizes = Sizes::default();
     let mut flags_left = flags.iter();
     while let Some(flag) = flags_left.next() {
         let value = flag.split_once('=').map_or("", |(_, value)| value).as_bytes();
@@ -176,14 +179,17 @@ fn select(flags: &[String], delete: Option<&str>) -> Result<Select, RuleError> {
             Some("--include") => rules.pattern(true, value)?,
             Some("--exclude-from") => rules.patterns_from(false, value)?,
             Some("--include-from") => rules.patterns_from(true, value)?,
-            _ => assert_eq!(flag, "-C"),
+            Some("--max-size") => sizes.max = Some(5),
+            Some("--min-size") => sizes.min = Some(5),
+            _ => assert!(flag == "-C" || flag == "-m"),
         }
     }
     if flags.iter().any(|flag| flag == "-C") {
         rules.cvs_exclude()?;
     }
     let delete_excluded = delete == Some("--delete-excluded");
-    Ok(Select { rules: rules.finish(), delete_excluded, ..Select::default() })
+    let prune_empty_dirs = flags.iter().any(|flag| flag == "-m");
+    Ok(Select { rules: rules.finish(), delete_excluded, sizes, prune_empty_dirs, ..Select::default() })
 }
 
 struct Case {
