@@ -450,11 +450,22 @@ impl Failed {
     }
 }
 
-/// The bytes of a per-directory file; none if there is no file of that name.
-fn read_rules(dir: &dyn Dir, name: &Name) -> io::Result<Vec<u8>> {
-    use io::ErrorKind::{InvalidInput, IsADirectory, NotFound};
-    let file = match dir.open_file(name) {
-        Err(error) if matches!(error.kind(), InvalidInput | IsADirectory | NotFound) => return Ok(Vec::new()),
+/// The bytes of a file of rules at a path below a directory; none if there is no file there.
+fn read_rules(dir: &dyn Dir, at: &RelPath) -> io::Result<Vec<u8>> {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
+    let open = || {
+        let mut names = at.components();
+        let last = names.next_back().ok_or(InvalidInput)?;
+        let below = match names.next() {
+            Some(first) => Some(names.try_fold(dir.open_dir(&first)?, |dir, name| dir.open_dir(&name))?),
+            None => None,
+        };
+        below.as_deref().unwrap_or(dir).open_file(&last)
+    };
+    let file = match open() {
+        Err(error) if matches!(error.kind(), InvalidInput | IsADirectory | NotADirectory | NotFound) => {
+            return Ok(Vec::new());
+        }
         file => file?,
     };
     let mut bytes = vec![0; RULE_FILE_BYTES_MAX + 1];
@@ -494,9 +505,8 @@ impl Names<'_> {
         }
         let options = self.walk.options;
         let path = options.prefix.below(&self.walk.path(self.place));
-        let entered = self
-            .scope
-            .enter(&options.select, names, path.as_bytes().len(), &mut |name| read_rules(dir, name))?;
+        let entered =
+            self.scope.enter(&options.select, names, path.as_bytes(), &mut |at| read_rules(dir, at))?;
         if let Some(scope) = entered {
             self.scope = Arc::new(scope);
         }

@@ -206,6 +206,7 @@ pub(super) fn hello(
         prefix,
         delete_excluded: options.select.delete_excluded,
         nul_ends_lines: options.select.nul_ends_lines,
+        gitignore: options.select.gitignore,
         size_min: options.select.sizes.min,
         size_max: options.select.sizes.max,
         mounts: options.select.mounts as u8,

@@ -125,7 +125,7 @@ fn session(
 
 /// What takes part, as the client says.
 fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
-    let WireSelect { delete_excluded, nul_ends_lines, prune_empty_dirs, .. } = *wire;
+    let WireSelect { delete_excluded, nul_ends_lines, gitignore, prune_empty_dirs, .. } = *wire;
     let rules = Select::of_texts(wire.rules.iter().map(|text| &**text));
     let mounts = match wire.mounts {
         0 => Mounts::Cross,
@@ -137,6 +137,7 @@ fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
         rules: rules.map_err(|error| refused(error.to_string(), 1))?,
         delete_excluded,
         nul_ends_lines,
+        gitignore,
         sizes: Sizes { min: wire.size_min, max: wire.size_max },
         mounts,
         prune_empty_dirs,

@@ -86,6 +86,8 @@ pub struct WireSelect {
     pub delete_excluded: bool,
     /// Lines of per-directory files end in a NUL.
     pub nul_ends_lines: bool,
+    /// What git would ignore is excluded.
+    pub gitignore: bool,
     /// The least size of a file that is copied, in bytes.
     pub size_min: Option<u64>,
     /// The largest.

@@ -9,6 +9,10 @@ pub(super) struct Selection {
     #[command(flatten)]
     rules: RuleArgs,
 
+    /// Leave out what git would ignore, by .gitignore and .git/info/exclude; .git itself is copied.
+    #[arg(long)]
+    gitignore: bool,
+
     /// Copy no larger files; 1.5m, 10kb (of 1000), 2GiB, 1g-1. What DST has of them stays.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
@@ -32,6 +36,7 @@ impl Selection {
             rules: self.rules.rules()?,
             delete_excluded: false,
             nul_ends_lines: self.rules.from0,
+            gitignore: self.gitignore,
             sizes: Sizes { min: self.min_size, max: self.max_size },
             mounts: match self.one_file_system {
                 0 => Mounts::Cross,

@@ -21,6 +21,7 @@
 //! # Ok::<(), syncline::scan::RuleError>(())
 //! ```
 
+mod git;
 mod glob;
 mod parse;
 mod pattern;
@@ -53,6 +54,8 @@ pub struct Select {
     pub delete_excluded: bool,
     /// Lines of per-directory files end in a NUL, not in LF, CR, or CR LF.
     pub nul_ends_lines: bool,
+    /// What git would ignore is excluded, unless a rule decides: `.gitignore` in each directory, `.git/info/exclude`.
+    pub gitignore: bool,
     /// Files of other sizes, in bytes, are not copied; they are not missing either, so what stands in their place is
     /// neither changed nor deleted.
     pub sizes: Sizes,
@@ -154,10 +157,17 @@ impl Select {
 
     /// Bytes that differ for any two values that may select differently.
     pub(super) fn key(&self) -> Vec<Vec<u8>> {
-        let Select { rules: _, delete_excluded, nul_ends_lines, sizes, mounts, prune_empty_dirs } = self;
+        let Select { rules: _, delete_excluded, nul_ends_lines, gitignore, sizes, mounts, prune_empty_dirs } =
+            self;
         let mut parts = self.texts();
-        let flags =
-            [*delete_excluded, *nul_ends_lines, *prune_empty_dirs, sizes.min.is_some(), sizes.max.is_some()];
+        let flags = [
+            *delete_excluded,
+            *nul_ends_lines,
+            *prune_empty_dirs,
+            *gitignore,
+            sizes.min.is_some(),
+            sizes.max.is_some(),
+        ];
         let flags = flags.into_iter().map(u8::from).chain([*mounts as u8]);
         let bounds = [sizes.min, sizes.max].into_iter().flat_map(|size| size.unwrap_or(0).to_le_bytes());
         parts.push(flags.chain(bounds).collect());

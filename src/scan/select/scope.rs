@@ -4,10 +4,11 @@
 use std::io;
 use std::sync::Arc;
 
+use super::git::Ignores;
 use super::parse::{Parser, RuleError, RuleFiles, Style};
 use super::rule::{Item, Mods, PerDir, Rule, Side};
 use super::{RULES_MAX, Select};
-use crate::path::Name;
+use crate::path::{Name, RelPath};
 
 /// Per-directory files that are looked for in one directory at most.
 const FILES_MAX: usize = 64;
@@ -71,32 +72,35 @@ struct Slot {
 #[derive(Clone, Debug, Default)]
 pub(in crate::scan) struct Scope {
     slots: Vec<Slot>,
+    /// What git ignores counts, and by which files it does here.
+    asks_git: bool,
+    ignores: Option<Arc<Ignores>>,
     /// Some rule binds one side only, or perishes.
     is_sided: bool,
 }
 
 /// The files in a directory of the tree.
-struct InDir<'a>(&'a mut dyn FnMut(&Name) -> io::Result<Vec<u8>>);
+struct InDir<'a>(&'a mut dyn FnMut(&RelPath) -> io::Result<Vec<u8>>);
 
 impl RuleFiles for InDir<'_> {
     fn read(&mut self, file: &[u8]) -> io::Result<Vec<u8>> {
         // Above all nothing outside the tree.
         let name = Name::new(file).map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
-        (self.0)(&name)
+        (self.0)(&RelPath::root().join(&name))
     }
 }
 
 impl Scope {
     /// What holds above the root.
     pub(in crate::scan) fn of(select: &Select) -> Scope {
-        let mut scope = Scope::default();
+        let mut scope = Scope { asks_git: select.gitignore, ..Scope::default() };
         scope.take(&select.rules.items);
         scope
     }
 
     /// Whether no directory has rules of its own.
     pub(in crate::scan) fn is_plain(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.is_empty() && !self.asks_git
     }
 
     /// Rules of all files that hold here.
@@ -118,8 +122,8 @@ impl Scope {
         }
     }
 
-    /// The scope of a directory with these names (sorted), whose path from the transfer's root has `path_bytes` bytes.
-    /// `None` if it is this one. `read` reads a file of the directory.
+    /// The scope of a directory with these names (sorted) and that path from the transfer's root. `None` if it is this
+    /// one. `read` reads a file in the directory or below.
     ///
     /// # Errors
     /// [`RuleError`] of a file in it.
@@ -127,23 +131,33 @@ impl Scope {
         &self,
         select: &Select,
         names: &[(Name, K)],
-        path_bytes: usize,
-        read: &mut dyn FnMut(&Name) -> io::Result<Vec<u8>>,
+        path: &[u8],
+        read: &mut dyn FnMut(&RelPath) -> io::Result<Vec<u8>>,
     ) -> Result<Option<Scope>, RuleError> {
         let is_there = |name: &Name| names.binary_search_by(|(other, _)| other.cmp(name)).is_ok();
         let changes =
             |slot: &Slot| slot.file.mods.not_inherited && slot.top.is_some() || is_there(&slot.file.name);
-        if !self.slots.iter().any(changes) {
+        let has = |name: &[u8]| names.binary_search_by(|(other, _)| other.as_bytes().cmp(name)).is_ok();
+        let ignores = match self.asks_git {
+            true => Ignores::enter(self.ignores.as_ref(), path, has, read)?,
+            false => None,
+        };
+        let is_same = match (&ignores, &self.ignores) {
+            (Some(here), Some(above)) => Arc::ptr_eq(here, above),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same && !self.slots.iter().any(changes) {
             return Ok(None);
         }
-        let mut scope = self.clone();
+        let mut scope = Scope { ignores, ..self.clone() };
         let mut at = 0;
         while at < scope.slots.len() {
             let Slot { file, top } = scope.slots[at].clone();
             let mut above = top.filter(|_| !file.mods.not_inherited);
             if is_there(&file.name) {
                 let known: Vec<Name> = scope.slots.iter().map(|slot| slot.file.name.clone()).collect();
-                let bytes = (read)(&file.name).map_err(|source| RuleError::File {
+                let bytes = (read)(&RelPath::root().join(&file.name)).map_err(|source| RuleError::File {
                     origin: super::Origin::default(),
                     file: file.name.as_bytes().to_vec(),
                     source,
@@ -157,7 +171,7 @@ impl Scope {
                 above = above.filter(|_| !parser.is_cleared);
                 scope.take(&items);
                 if !items.is_empty() {
-                    let dir_bytes = path_bytes + usize::from(path_bytes > 0);
+                    let dir_bytes = path.len() + usize::from(!path.is_empty());
                     let rules = items.len() + above.as_ref().map_or(0, |above| above.rules);
                     above = Some(Arc::new(Frame { items, dir_bytes, rules, parent: above }));
                 }
@@ -213,7 +227,11 @@ impl Scope {
                 return Some(Decision { excludes, is_certain });
             }
         }
-        None
+        if side == Side::Receiver && select.delete_excluded {
+            return None;
+        }
+        let excludes = self.ignores.as_ref()?.ask(subject.path, subject.is_dir)?;
+        Some(Decision { excludes, is_certain: false })
     }
 }
 

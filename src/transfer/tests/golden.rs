@@ -79,6 +79,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             prefix: Some(name("src")),
             delete_excluded: true,
             nul_ends_lines: false,
+            gitignore: true,
             size_min: Some(1),
             size_max: Some(1 << 30),
             mounts: 2,

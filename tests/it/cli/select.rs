@@ -223,3 +223,32 @@ fn other_file_systems_are_left_alone_if_asked() {
     assert!(unmounted.success());
     assert_eq!(found, [(0, true, true, true), (0, true, true, false), (0, true, false, false)]);
 }
+
+#[test]
+fn what_git_ignores_is_left_out_and_protected() {
+    let names =
+        ["a.o", "keep.o", "d/a.o", "d/b.o", "d/own", "own", "built/x", "sub/a.o", "sub/s", ".git/x.o", "e/s"];
+    let sizes = names.map(|name| (name, 1));
+    let check = |flags: &[&str], expected: &[&str], mine: &[&str]| {
+        let bench = bench(&sizes, &["z.o", "gone"]);
+        let rules = "# objects\r\n*.o\r\n!keep.o\r\n/built/\r\n";
+        bench.write("src/.gitignore", rules);
+        bench.write("dst/.gitignore", rules);
+        bench.write("src/d/.gitignore", "!b.o\n/own");
+        bench.write("src/.git/info/exclude", "e\nb.o\n");
+        // A repository of its own.
+        bench.write("src/sub/.git/info/exclude", "s\n");
+        for _ in 0..2 {
+            bench.ok(&[&["sync", "--delete"], flags, &["src/", "dst"]].concat());
+            assert_eq!(there(&bench, &names), expected, "{flags:?}");
+            assert_eq!(there(&bench, &["z.o", "gone"]), mine, "{flags:?}");
+        }
+    };
+    let git = ["keep.o", "d/b.o", "own", "sub/a.o", ".git/x.o"];
+    check(&["--gitignore"], &git, &["z.o"]);
+    check(&["--gitignore", "--delete-excluded"], &git, &[]);
+    check(&[], &names, &[]);
+    // Rules come first.
+    let rules = ["--gitignore", "--include=a.o", "--exclude=.git", "--exclude=own"];
+    check(&rules, &["a.o", "keep.o", "d/a.o", "d/b.o", "sub/a.o"], &["z.o"]);
+}
