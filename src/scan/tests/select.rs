@@ -217,6 +217,29 @@ fn changed_rules_are_seen_though_names_come_from_the_index() {
     }
 }
 
+#[test]
+fn what_was_left_out_for_its_size_or_emptiness_is_seen_when_it_has_changed() {
+    let mut bed = Bed::new(&[("d/small", b"1"), ("d/big", b"123456"), ("e/x", b"1")]);
+    bed.fs.mkdir("e/empty/below").unwrap();
+    bed.options.select.sizes.max = Some(3);
+    bed.options.select.prune_empty_dirs = true;
+    bed.wait(1_000_000_000);
+    for _ in 0..2 {
+        let (found, _) = bed.sync();
+        assert_eq!(paths(&found), ["d", "d/small", "e", "e/x"]);
+        assert_eq!(found.spared, [path("d/big")]);
+        bed.wait(1_000_000_000);
+    }
+    // The directories that name them do not change.
+    bed.fs.write("d/big", b"12").unwrap();
+    bed.fs.write("e/empty/below/file", b"").unwrap();
+    bed.wait(1_000_000_000);
+    let (found, _) = bed.sync();
+    let all = ["d", "d/big", "d/small", "e", "e/empty", "e/empty/below", "e/empty/below/file", "e/x"];
+    assert_eq!(paths(&found), all);
+    assert_eq!(found.spared, []);
+}
+
 proptest! {
     #[test]
     fn no_rule_panics_and_what_is_told_reads_the_same(rule in prop::collection::vec(any::<u8>(), 0..30),
