@@ -147,7 +147,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<BootstrapError>() {
             return Some(of_bootstrap(error));
         }
-        if cause.is::<Usage>() || cause.is::<crate::scan::FilterError>() {
+        if cause.is::<Usage>() || cause.is::<crate::scan::RuleError>() {
             return Some(CODE_USAGE);
         }
         if cause.is::<Stale>() {

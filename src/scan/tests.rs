@@ -1,9 +1,10 @@
 mod bed;
 mod cache;
-mod filter;
 mod hash;
 mod index;
 mod measure;
 mod names;
+mod patterns;
 mod prove;
+mod select;
 mod walk;

@@ -14,7 +14,7 @@ use crate::net::Link;
 use crate::path::{Name, RelPath};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Direction, Hello, Message, TEXT_BYTES_MAX, Text, Welcome};
+use crate::transfer::message::{Direction, Hello, Message, TEXT_BYTES_MAX, Text, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
 /// A tree at a server.
@@ -138,6 +138,9 @@ pub fn push_scanned(
     from: Scanning,
     options: &Options,
 ) -> Result<Summary, SyncError> {
+    if from.shape.is_left_out(&options.select) {
+        return Ok(Summary::default());
+    }
     check(remote, options)?;
     let shape = from.shape.clone();
     let (path, make, only) = match &shape {
@@ -146,7 +149,11 @@ pub fn push_scanned(
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
         Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
     };
-    let hello = hello(Direction::Push, remote, path, make, only, options);
+    let prefix = match &from.shape {
+        Shape::Dir(name) => Some(name.clone()),
+        _ => None,
+    };
+    let hello = hello(Direction::Push, remote, path, make, only, prefix, options);
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
@@ -210,7 +217,12 @@ fn pull_into(
     check(remote, options)?;
     let last = remote.last();
     let expected = called.or_else(|| last.clone());
-    let hello = hello(Direction::Pull, remote, remote.path(), 0, expected.clone(), options);
+    let prefix = last.clone().filter(|_| !remote.contents());
+    let hides = |name: &Name, is_dir| options.select.hides(name.as_bytes(), is_dir);
+    if prefix.as_ref().is_some_and(|name| hides(name, true) && hides(name, false)) {
+        return Ok(Summary::default());
+    }
+    let hello = hello(Direction::Pull, remote, remote.path(), 0, expected.clone(), prefix, options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
@@ -223,6 +235,9 @@ fn pull_into(
                 return Err(violation(format!("the file {file}, which was not asked for")).into());
             }
             (Some(file), _) => Shape::File(file),
+            (None, Some(name)) if Shape::Dir(name.clone()).is_left_out(&options.select) => {
+                return Err(SyncError::Usage { text: format!("{name}: the directory is left out itself") });
+            }
             (None, Some(name)) => Shape::Dir(name),
             (None, None) => Shape::Contents,
         };
@@ -243,16 +258,15 @@ fn pull_into(
     Ok(Summary { shape: Some(shape), ..super::summary_of(received, &[], stats.wire()) })
 }
 
-/// What fits into a greeting: a path, and patterns that leave a frame room for the rest.
+/// What fits into a greeting: a path, and rules that leave a frame room for the rest.
 fn check(remote: &Remote, options: &Options) -> Result<(), SyncError> {
     if remote.module().len() > TEXT_BYTES_MAX {
         let text = format!("a remote path of more than {TEXT_BYTES_MAX} bytes");
         return Err(SyncError::Usage { text });
     }
-    let bytes: usize = options.exclude.patterns().iter().map(|pattern| pattern.len() + 2).sum();
+    let bytes: usize = options.select.texts().iter().map(|rule| rule.len() + 2).sum();
     if bytes > FRAME_BYTES_MAX / 2 {
-        let text =
-            format!("exclusion patterns of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
+        let text = format!("filter rules of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
         return Err(SyncError::Usage { text });
     }
     Ok(())
@@ -264,10 +278,22 @@ pub(super) fn hello(
     path: RelPath,
     make: u8,
     only: Option<Name>,
+    prefix: Option<Name>,
     options: &Options,
 ) -> Hello {
     let text = |bytes: &[u8]| Text::new(bytes.to_vec()).unwrap_or_default();
-    let exclude = options.exclude.patterns().iter().map(|pattern| text(pattern)).collect();
+    let rules = options.select.texts().iter().map(|rule| text(rule)).collect();
+    let select = WireSelect {
+        rules: Bounded::new(rules).unwrap_or_default(),
+        prefix,
+        delete_excluded: options.select.delete_excluded,
+        nul_ends_lines: options.select.nul_ends_lines,
+        gitignore: options.select.gitignore,
+        size_min: options.select.sizes.min,
+        size_max: options.select.sizes.max,
+        mounts: options.select.mounts as u8,
+        prune_empty_dirs: options.select.prune_empty_dirs,
+    };
     Hello {
         agent: agent(),
         direction,
@@ -277,7 +303,7 @@ pub(super) fn hello(
         only,
         profile: wish(direction, options).bits(),
         params: Bounded::new(options.params.to_bytes().to_vec()).unwrap_or_default(),
-        exclude: Bounded::new(exclude).unwrap_or_default(),
+        select,
         delete: options.delete,
         dry_run: options.dry_run,
         checksum: options.checksum,

@@ -24,7 +24,9 @@ use crate::transfer::locals::Locals;
 use crate::transfer::message::{
     self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
-use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
+use crate::transfer::receiver::{
+    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver,
+};
 
 /// Batches of actions that wait for one staging thread at most.
 const QUEUE_BATCHES: usize = 4;
@@ -66,8 +68,15 @@ pub(super) fn run(
         tell_tree(&tree, wire, false, !leftovers.is_empty());
     }
     let mut theirs = None;
+    let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs)?;
+        await_tree(wire, &mut theirs, |paths| {
+            for entry in paths.iter().filter_map(|path| own.find_path(path)) {
+                protected.keep(entry);
+                protected.keep_in_deleted(own, entry);
+            }
+            Ok(())
+        })?;
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;
     // Everything will come where nothing is; else each file counts when it turns out to differ.
@@ -78,6 +87,7 @@ pub(super) fn run(
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
+    let protected = std::mem::take(&mut tree.scan.protected);
     let scan = Arc::new(tree.scan);
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
@@ -87,7 +97,7 @@ pub(super) fn run(
         delete: options.delete,
         dry_run: options.dry_run,
         itemize: options.itemize || tell_items,
-        filtered: !options.exclude.is_empty(),
+        filtered: !options.select.is_everything(),
         single: tree.place.only.is_some(),
         made: tree.place.made,
         delta: !wire.outbox.is_local(),
@@ -99,9 +109,18 @@ pub(super) fn run(
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
-    let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
+    let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage, own_root: own.root(), empty, backup };
+    let session = Session {
+        wire,
+        options,
+        tell_items,
+        stage: &stage,
+        own_root: own.root(),
+        protected: &protected,
+        empty,
+        backup,
+    };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
@@ -130,7 +149,7 @@ fn open_backup(place: &super::Place, wished: &message::Backup) -> Result<Backup,
             operation: "open the backup directory",
             source,
         })?;
-        let path = place.around.below.components().fold(path, |path, name| path.join(&name));
+        let path = place.prefix.components().fold(path, |path, name| path.join(&name));
         Ok::<_, SyncError>(BackupDir { root, path })
     });
     Ok(Backup { suffix: wished.suffix.to_vec(), dir: dir.transpose()? })
@@ -149,6 +168,8 @@ struct Session<'a> {
     stage: &'a Arc<Stage>,
     /// The destination's root, as it is before.
     own_root: Option<Hash>,
+    /// What is not deleted.
+    protected: &'a Protected,
     /// The destination has nothing yet.
     empty: bool,
     /// Where what is replaced or deleted is kept.
@@ -382,6 +403,7 @@ impl Session<'_> {
             metas: &staged.metas,
             failed: &failed,
             delete: self.options.delete || self.options.removal.force,
+            protected: self.protected,
             backup: self.backup.as_ref(),
         };
         let committed = self.stage.commit(&finale, late)?;

@@ -46,7 +46,7 @@ use crate::hash::Hash;
 use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
-use crate::scan::{Cache, Filter, ScanError};
+use crate::scan::{Cache, ScanError, Select};
 use crate::snapshot::{Field, Profile, Snapshot};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
@@ -78,8 +78,8 @@ pub struct Options {
     pub profile: Profile,
     /// Which names of the source change what the destination has.
     pub updates: Updates,
-    /// Names to leave alone on both ends.
-    pub exclude: Filter,
+    /// Which names take part.
+    pub select: Select,
     /// Collect every change as an [`Item`].
     pub itemize: bool,
     /// When to compress.
@@ -108,7 +108,7 @@ impl Default for Options {
             params: Params::quick(),
             profile: Profile::new(true, false),
             updates: Updates::default(),
-            exclude: Filter::default(),
+            select: Select::default(),
             itemize: false,
             compress: Compress::Adaptive,
             bandwidth_max: None,
@@ -219,7 +219,9 @@ fn is_consequence(error: &SyncError) -> bool {
 /// What could not be read, as a problem.
 fn unread(error: &ScanError) -> Problem {
     let path = match error {
-        ScanError::Io { path, .. } | ScanError::Changed { path } => path.clone(),
+        ScanError::Io { path, .. } | ScanError::Changed { path } | ScanError::Rules { path, .. } => {
+            path.clone()
+        }
         ScanError::Build(_) => RelPath::root(),
     };
     Problem { path, text: error.to_string() }

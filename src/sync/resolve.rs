@@ -10,6 +10,7 @@ use super::tree::root_error;
 use super::{Around, Place, SyncError};
 use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os};
 use crate::path::{Name, RelPath};
+use crate::scan::Select;
 
 /// A local source, and the name it asks for at the destination.
 pub struct Source {
@@ -30,6 +31,14 @@ pub enum Shape {
     File(Name),
 }
 
+impl Shape {
+    /// Whether it is a directory that takes no part itself: then there is nothing to do.
+    #[must_use]
+    pub fn is_left_out(&self, select: &Select) -> bool {
+        matches!(self, Shape::Dir(name) if select.hides(name.as_bytes(), true))
+    }
+}
+
 /// Whether a path, as written, can only be a directory's contents.
 #[must_use]
 pub fn means_contents(path: &[u8]) -> bool {
@@ -47,10 +56,7 @@ pub fn source(path: &Path) -> Result<Source, SyncError> {
     let failed = |error| root_error(path, "open", error);
     let (parent, name) = split(path).map_err(failed)?;
     match os::open_root(path) {
-        Ok(root) => {
-            let around = Around::local(parent).with(RelPath::root().join(&name));
-            Ok(Source { place: Place { around, ..Place::new(root, path) }, shape: Shape::Dir(name) })
-        }
+        Ok(root) => Ok(Source { place: Place::new(root, path).named(&name), shape: Shape::Dir(name) }),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             let dir = os::open_root(&parent).map_err(failed)?;
             let place = Place { only: Some(name.clone()), ..Place::new(dir, path) };
@@ -65,10 +71,9 @@ impl Source {
     #[must_use]
     pub fn shown_as(self, shown: Option<Name>) -> Place {
         match (self.shape, self.place) {
-            (Shape::File(real), Place { root, path, around, .. }) => {
+            (Shape::File(real), place) => {
                 let shown = shown.unwrap_or_else(|| real.clone());
-                let root = one_file(root, real, shown.clone());
-                Place { root, path, only: Some(shown), around, made: false }
+                Place { root: one_file(place.root, real, shown.clone()), only: Some(shown), ..place }
             }
             (_, place) => place,
         }
@@ -97,8 +102,7 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
             let inner = path.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
             let (root, made) =
                 enter(&outer.root, name, true, dry_run).map_err(|error| root_error(&inner, "open", error))?;
-            let around = Around::local(path.to_owned()).with(RelPath::root().join(name));
-            Ok(Place { around, made, ..Place::new(root, &inner) })
+            Ok(Place { around: outer.around, made, ..Place::new(root, &inner).named(name) })
         }
         Shape::File(name) => {
             let Some(own_name) = file_name(path) else {
@@ -106,7 +110,7 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
                 return Ok(Place { only: Some(name.clone()), ..place });
             };
             let (parent, _) = split(path).map_err(|error| root_error(path, "open", error))?;
-            let around = Around::local(parent.clone());
+            let around = Around::Local(parent.clone());
             Ok(Place { only: Some(own_name), around, ..Place::open(&parent)? })
         }
     }

@@ -17,10 +17,10 @@ use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
 use crate::path::{Escaped, Name, RelPath};
-use crate::scan::Filter;
+use crate::scan::{Mounts, Select, Sizes};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameReader;
-use crate::transfer::message::{Direction, Hello, Message, Report, Welcome};
+use crate::transfer::message::{Direction, Hello, Message, Report, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
 /// A directory that is served.
@@ -138,15 +138,14 @@ fn session(
     let may_own = owner && (!push || rustix::process::geteuid().is_root());
     let profile = wished.meet(Profile::new(may_own, !push || setid).with_executability());
 
-    let patterns: Vec<Vec<u8>> = hello.exclude.iter().map(|pattern| pattern.to_vec()).collect();
-    let exclude = Filter::new(&patterns).map_err(|error| refused(error.to_string(), 1))?;
+    let select = selected(&hello.select)?;
     let asked = Options {
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
         hash_first: hello.hash_first,
         params,
-        exclude,
+        select,
         itemize: false,
         updates: hello.updates,
         removal: hello.removal.clone(),
@@ -174,6 +173,27 @@ fn session(
     }
 }
 
+/// What takes part, as the client says.
+fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
+    let WireSelect { delete_excluded, nul_ends_lines, gitignore, prune_empty_dirs, .. } = *wire;
+    let rules = Select::of_texts(wire.rules.iter().map(|text| &**text));
+    let mounts = match wire.mounts {
+        0 => Mounts::Cross,
+        1 => Mounts::Empty,
+        2 => Mounts::Omit,
+        _ => return Err(violation("other file systems are neither crossed, empty nor left out").into()),
+    };
+    Ok(Select {
+        rules: rules.map_err(|error| refused(error.to_string(), 1))?,
+        delete_excluded,
+        nul_ends_lines,
+        gitignore,
+        sizes: Sizes { min: wire.size_min, max: wire.size_max },
+        mounts,
+        prune_empty_dirs,
+    })
+}
+
 /// Parameters a client may choose: those of the command line. Others could make a server cut small or hold much.
 fn accepted(bytes: &[u8]) -> Option<Params> {
     let params = Params::from_bytes(bytes, None).ok()?;
@@ -191,12 +211,12 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
     let push = hello.direction == Direction::Push;
     let at = |dir, path: &RelPath, only| {
         // A source without a slash at its end asked for a name of its own below the destination.
-        let (start, below) = match path.split_last() {
-            Some((start, name)) if hello.make == 2 => (start, RelPath::root().join(&name)),
-            _ => (path.clone(), RelPath::root()),
+        let start = match path.split_last() {
+            Some((start, _)) if push && hello.select.prefix.is_some() => start,
+            _ => path.clone(),
         };
-        let around = Around::module(root.clone(), start).with(below);
-        Place { only, around, ..Place::new(dir, &module.root.join(os_path(path))) }
+        let (shown, around) = (path.as_bytes().to_vec(), Around::Module { root: root.clone(), path: start });
+        Place { only, shown, around, ..Place::new(dir, &module.root.join(os_path(path))) }
     };
     if let Some(file) = hello.only.as_ref().filter(|_| push) {
         // To a directory, under its own name; else to a file of that path, there already or not.
@@ -218,7 +238,10 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
             let view = one_file(dir, file, shown.clone());
             (at(view, &hello.path, Some(shown.clone())), Some(shown))
         }
-        None => (Place { made, ..at(dir, &hello.path, None) }, None),
+        None => {
+            let place = Place { made, ..at(dir, &hello.path, None) };
+            (hello.select.prefix.iter().fold(place, Place::named), None)
+        }
     })
 }
 

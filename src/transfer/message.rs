@@ -25,11 +25,13 @@ pub const CHUNKS_MAX: usize = 4096;
 pub const OPS_MAX: usize = 16_384;
 /// Elements of one request at most.
 pub const REQUEST_MAX: usize = 4096;
-/// Exclude patterns at most.
-pub const PATTERNS_MAX: usize = 4096;
+/// Paths of one [`Message::Spared`] at most.
+pub const SPARED_MAX: usize = 128;
+/// Rules at most.
+pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
 pub const MAPPINGS_MAX: usize = 256;
-/// Bytes of one text (error, pattern, agent, module) at most.
+/// Bytes of one text (error, rule, agent, module) at most.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
 /// Text from a peer: at most [`TEXT_BYTES_MAX`] bytes; print it through [`crate::path::Escaped`].
@@ -133,8 +135,8 @@ pub struct Hello {
     pub profile: u16,
     /// Chunking parameters ([`crate::chunk::Params::to_bytes`]).
     pub params: Bounded<u8, 64>,
-    /// Names to leave alone on both ends.
-    pub exclude: Bounded<Text, PATTERNS_MAX>,
+    /// Which names take part.
+    pub select: WireSelect,
     /// Remove what the source has not.
     pub delete: bool,
     /// Change nothing, tell what would change.
@@ -151,6 +153,29 @@ pub struct Hello {
     pub view: View,
     /// Read every file whose root is not known before the session.
     pub hash_first: bool,
+}
+
+/// Which names take part: each end applies what binds it to its own tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSelect {
+    /// Rules in their order, as text; none may name a file but those that are looked for in each directory.
+    pub rules: Bounded<Text, RULES_MAX>,
+    /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
+    pub prefix: Option<Name>,
+    /// Rules that name no side bind the sender only.
+    pub delete_excluded: bool,
+    /// Lines of per-directory files end in a NUL.
+    pub nul_ends_lines: bool,
+    /// What git would ignore is excluded.
+    pub gitignore: bool,
+    /// The least size of a file that is copied, in bytes.
+    pub size_min: Option<u64>,
+    /// The largest.
+    pub size_max: Option<u64>,
+    /// Directories on other file systems: 0 are as any other, 1 are empty, 2 are left out.
+    pub mounts: u8,
+    /// Directories in which nothing but directories takes part are left out.
+    pub prune_empty_dirs: bool,
 }
 
 /// The server's answer.
@@ -756,6 +781,9 @@ pub enum Message<'a> {
         /// The steps.
         steps: Bounded<ChunkStep, CHUNKS_MAX>,
     },
+    /// Sender → receiver, before its last `Tree`: files that it has and does not copy. What the receiver has in their
+    /// place is not deleted.
+    Spared(Bounded<RelPath, SPARED_MAX>),
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

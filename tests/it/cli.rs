@@ -9,5 +9,6 @@ mod bench;
 mod local;
 mod measure;
 mod remote;
+mod select;
 mod ssh;
 mod told;

@@ -15,7 +15,7 @@ use crate::fs::walk::{self, remove_tree};
 use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
-use crate::transfer::receiver::{FinalDir, Finale, Place};
+use crate::transfer::receiver::{FinalDir, Finale, Place, Protected};
 
 /// Changes of metadata that are worth a thread of their own.
 const METAS_A_THREAD: usize = 2048;
@@ -29,6 +29,8 @@ pub struct Late<'a> {
     pub failed: &'a HashSet<RelPath>,
     /// Whether directories that hold something may be replaced.
     pub delete: bool,
+    /// What keeps them from it.
+    pub protected: &'a Protected,
     /// Where what is replaced or deleted is kept.
     pub backup: Option<&'a Backup>,
 }
@@ -54,6 +56,7 @@ struct Commit<'a> {
     /// The mirror's number of the destination's directories.
     mirrors: HashMap<DirId, DirId>,
     delete: bool,
+    protected: &'a Protected,
     keeper: Option<Keeper<'a>>,
     /// Backups that stand beside what they were made of: they stay, even if the source has no such names.
     saved: HashSet<RelPath>,
@@ -77,6 +80,7 @@ impl Stage {
             touched: HashSet::new(),
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
             delete: late.delete,
+            protected: late.protected,
             keeper: late.backup.map(|backup| Keeper::new(backup, &finale.mirror)),
             saved: HashSet::new(),
             displaced_names: HashMap::new(),
@@ -285,14 +289,14 @@ impl Commit<'_> {
         }
     }
 
-    /// A name below one of the destination's directories that its snapshot does not have.
+    /// A name below one of the destination's directories that its snapshot does not have, or that is protected.
     fn unknown_below(&mut self, dir: DirId) -> io::Result<Option<RelPath>> {
         let own = self.stage.own.clone();
         let mut below = vec![dir];
         while let Some(dir) = below.pop() {
             for (name, _) in self.handles.own(dir)?.list()? {
-                match own.find(dir, &name).map(|id| own.entry(id).dir()) {
-                    Some(dir) => below.extend(dir),
+                match own.find(dir, &name).filter(|id| !self.protected.keeps_in_deleted(*id)) {
+                    Some(id) => below.extend(own.entry(id).dir()),
                     None if name.as_bytes().starts_with(STAGING_PREFIX) => {}
                     None => return Ok(Some(own.dir_path(dir).join(&name))),
                 }

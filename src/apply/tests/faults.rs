@@ -295,8 +295,8 @@ fn directory_that_holds_something_is_replaced_only_with_delete() {
 
 #[test]
 fn excluded_names_are_never_deleted_with_what_is_around_them() {
-    let exclude = crate::scan::Filter::new(&[b"keep".to_vec()]).unwrap();
-    let options = Options { exclude, ..options(true) };
+    let select = crate::scan::Select::excluding(&[b"keep"]).unwrap();
+    let options = Options { select, ..options(true) };
     let from = tree(&[("d", file(b"file"))]);
     let to = tree(&[
         ("d/keep", file(b"k")),

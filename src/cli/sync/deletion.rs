@@ -16,6 +16,10 @@ pub(super) struct Deletion {
     )]
     delete: bool,
 
+    /// Remove what is excluded as well, unless a rule protects it; implies --delete.
+    #[arg(long)]
+    delete_excluded: bool,
+
     /// Delete at most NUM names; if there are more to delete, none is, and the exit code is 25.
     #[arg(long, value_name = "NUM")]
     max_delete: Option<u64>,
@@ -43,7 +47,8 @@ pub(super) struct Deletion {
 
 impl Deletion {
     pub(super) fn apply(&self, options: &mut Options) -> Result<(), Usage> {
-        options.delete = self.delete;
+        options.delete = self.delete || self.delete_excluded;
+        options.select.delete_excluded = self.delete_excluded;
         options.removal = Removal {
             max: self.max_delete,
             force: self.force,

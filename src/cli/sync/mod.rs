@@ -11,6 +11,7 @@ mod metadata;
 mod output;
 mod owners;
 mod plan;
+mod rules;
 mod selection;
 mod stop;
 mod writing;
@@ -235,6 +236,9 @@ impl Run {
             (Location::Local(from), Location::Local(to)) => {
                 let source = resolve::source(&from)?;
                 let shape = source.shape.clone();
+                if shape.is_left_out(&options.select) {
+                    return Ok(Summary::default());
+                }
                 let destination = resolve::destination(&to, &shape, options.dry_run)?;
                 let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
                 Summary { shape: Some(shape), ..summary }

@@ -300,7 +300,7 @@ impl Receiver {
 
     fn extra(&mut self, own: EntryId) {
         if self.may_delete() {
-            self.doomed.insert(own);
+            self.doom(own);
         }
     }
 

@@ -152,6 +152,7 @@ impl Receiver {
             }
         };
         let doomed = |special: &EntryId| match in_its_place(*special) {
+            _ if self.protected.keeps(*special) => false,
             // Below a directory that is adopted, not replaced by something else.
             Some((at, Node::Dir { .. })) => at != *special,
             Some(_) => false,

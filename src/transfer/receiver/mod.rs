@@ -21,10 +21,12 @@ mod dirs;
 mod files;
 mod finale;
 mod listing;
+mod protected;
 mod refine;
 mod update;
 
 pub use finale::{FinalDir, Finale, MovedDir};
+pub use protected::Protected;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -308,6 +310,7 @@ pub struct Receiver {
     /// Directories found under another name, likewise.
     bases: Vec<finale::Based>,
     doomed: HashSet<EntryId>,
+    protected: Protected,
     /// Mirror directories the destination has at the same path, and whether anything in them changes.
     places: Vec<finale::DirPlace>,
     /// Hard links whose file's root was not known when they were listed: whether they change is seen last.
@@ -354,7 +357,8 @@ struct Wanted {
 }
 
 impl Receiver {
-    /// A receiver into the tree `own`, whose other bytes `locals` finds, from a sender that told `theirs`.
+    /// A receiver into the tree `own`, whose other bytes `locals` finds, from a sender that told `theirs`. What is
+    /// `protected` is never deleted.
     ///
     /// # Errors
     /// [`ProtocolError::TooLarge`] if the sender claims more than this end handles.
@@ -362,6 +366,7 @@ impl Receiver {
         own: Arc<Snapshot>,
         locals: Locals,
         theirs: Tree,
+        protected: Protected,
         options: Options,
     ) -> Result<Receiver, ProtocolError> {
         for (what, claimed, max) in [
@@ -393,6 +398,7 @@ impl Receiver {
             clones: Vec::new(),
             bases: Vec::new(),
             doomed: HashSet::new(),
+            protected,
             places: Vec::new(),
             unknown_links: Vec::new(),
             settled: false,

@@ -21,7 +21,7 @@ use crate::transfer::locals::Locals;
 use crate::transfer::message::{
     Message, MetaCoder, Tree, WireChild, WireDigests, WireEntry, WireMeta, WireNode,
 };
-use crate::transfer::receiver::{Action, Options, Output, Receiver};
+use crate::transfer::receiver::{Action, Options, Output, Protected, Receiver};
 use crate::transfer::sender::{self, Sender};
 
 /// A destination, and a receiver into it that has heard `tree`.
@@ -63,7 +63,7 @@ impl Victim {
         let stage = Stage::new(fs.root(), snapshot.clone(), Vec::new(), 1);
         let locals = Locals::new(Box::new(move |id| own.chunks(id)), Vec::new());
         let options = Options { delete: true, ..Options::default() };
-        let receiver = Receiver::new(snapshot, locals, tree, options)?;
+        let receiver = Receiver::new(snapshot, locals, tree, Protected::default(), options)?;
         let mut reader = FrameReader::default();
         reader.push(&preamble());
         let (before, worker) = (seen(&fs), Worker::new(stage.clone()));

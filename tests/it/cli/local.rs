@@ -185,7 +185,8 @@ fn mistakes_on_the_command_line_exit_with_1() {
     check(&["sync", "-z=20", "src", "dst"], "20");
     check(&["sync", "-z", "--no-compress", "src", "dst"], "--no-compress");
     check(&["sync", "--bwlimit", "fast", "src", "dst"], "fast");
-    check(&["sync", "--exclude", "", "src", "dst"], "empty exclusion pattern");
+    check(&["sync", "--filter", "frob x", "src", "dst"], "unknown kind of rule");
+    check(&["sync", "--exclude-from", "none", "src", "dst"], "cannot read the rules in none");
     check(&["sync", "syncline://a/m", "syncline://b/m"], "both remote");
     check(&["sync", "syncline://a", "dst"], "no module");
     check(&["sync", "--", "src", "-oProxyCommand=x:dst"], "no host begins with -");

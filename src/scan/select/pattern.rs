@@ -1,9 +1,9 @@
-//! Exclusion patterns as rsync has them → whether a path is left out. Bytes throughout, no locale.
+//! One pattern as rsync has them, compiled → whether a path matches. Bytes throughout, no locale.
 //!
 //! | pattern | matches |
 //! |---|---|
 //! | `name` | that last component, anywhere |
-//! | `/name` | only at the root |
+//! | `/name` | only where the pattern is anchored: at the root, or in the directory of its rule file |
 //! | `name/` | directories only |
 //! | `a/b` | paths that end in these components |
 //! | `*`, `?`, `[a-z]`, `[!x]`, `[[:alpha:]]` | within one component |
@@ -11,52 +11,9 @@
 //! | `dir/***` | the directory and all below it |
 //! | `\*` | the next byte itself; in a pattern without wildcards a backslash is a backslash |
 //!
-//! What lies below an excluded directory is never looked at. There are no includes, rule files or merge rules.
-//!
-//! Cost: O(pattern × path) a pattern, whatever the pattern. Checked against the real rsync in `tests/it`.
-//!
-//! ```
-//! use syncline::scan::Filter;
-//! let filter = Filter::new(&[b"*.o".to_vec(), b"/target/".to_vec()])?;
-//! assert!(filter.excluded(b"src/main.o", false));
-//! assert!(filter.excluded(b"target", true) && !filter.excluded(b"src/target", true));
-//! # Ok::<(), syncline::scan::FilterError>(())
-//! ```
+//! Cost: O(pattern × path), whatever the pattern.
 
 use super::glob::{Glob, Start};
-
-/// Most patterns in one filter.
-pub const PATTERNS_MAX: usize = 4096;
-/// Longest pattern, in bytes.
-pub const PATTERN_BYTES_MAX: usize = 4096;
-
-/// Why patterns are refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FilterError {
-    /// A pattern without bytes.
-    #[error("empty exclusion pattern")]
-    Empty,
-    /// A pattern of more than [`PATTERN_BYTES_MAX`] bytes.
-    #[error("exclusion pattern of {len} bytes exceeds the limit of {PATTERN_BYTES_MAX}")]
-    TooLong {
-        /// Its length in bytes.
-        len: usize,
-    },
-    /// More than [`PATTERNS_MAX`] patterns.
-    #[error("{count} exclusion patterns exceed the limit of {PATTERNS_MAX}")]
-    TooMany {
-        /// How many there are.
-        count: usize,
-    },
-}
-
-/// A list of exclusion patterns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    patterns: Vec<Vec<u8>>,
-    rules: Vec<Rule>,
-}
 
 /// What of a path a pattern is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,57 +27,21 @@ enum Scope {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
+pub(super) struct Pattern {
     glob: Glob,
     scope: Scope,
     start: Start,
     dirs_only: bool,
     /// Ends in `***`: a directory is matched with a slash behind it.
     slash_behind_dirs: bool,
+    is_anchored: bool,
+    /// No slash and no `**`: the last component decides.
+    is_name: bool,
 }
 
-impl Filter {
-    /// Compiles patterns.
-    ///
-    /// # Errors
-    /// A [`FilterError`] for an empty pattern and for each of the two limits. A malformed wildcard is no
-    /// error: as in rsync it matches nothing.
-    pub fn new(patterns: &[Vec<u8>]) -> Result<Filter, FilterError> {
-        if patterns.len() > PATTERNS_MAX {
-            return Err(FilterError::TooMany { count: patterns.len() });
-        }
-        let rules = patterns.iter().map(|pattern| Rule::new(pattern)).collect::<Result<_, _>>()?;
-        Ok(Filter { patterns: patterns.to_vec(), rules })
-    }
-
-    /// The patterns as they were given, for the wire and for the cache key.
-    #[must_use]
-    pub fn patterns(&self) -> &[Vec<u8>] {
-        &self.patterns
-    }
-
-    /// Whether nothing is excluded.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
-    }
-
-    /// Whether the path (components joined by single slashes, relative to the root) is excluded itself. That
-    /// a directory above it is, the caller must have asked before.
-    #[must_use]
-    pub fn excluded(&self, path: &[u8], is_dir: bool) -> bool {
-        self.rules.iter().any(|rule| rule.matches(path, is_dir))
-    }
-}
-
-impl Rule {
-    fn new(pattern: &[u8]) -> Result<Rule, FilterError> {
-        if pattern.is_empty() {
-            return Err(FilterError::Empty);
-        }
-        if pattern.len() > PATTERN_BYTES_MAX {
-            return Err(FilterError::TooLong { len: pattern.len() });
-        }
+impl Pattern {
+    /// Compiles a pattern. A malformed wildcard is no error: as in rsync it matches nothing.
+    pub(super) fn new(pattern: &[u8]) -> Pattern {
         let (pattern, dirs_only) = match pattern {
             [body @ .., b'/'] if !body.is_empty() => (body, true),
             _ => (pattern, false),
@@ -139,16 +60,29 @@ impl Rule {
             () if crosses_slashes => (Scope::Whole, Start::AnyComponent),
             () => (Scope::Last(slashes + 1), Start::First),
         };
-        Ok(Rule {
+        Pattern {
             glob: if is_wild { Glob::new(body) } else { Glob::literal(body) },
             scope,
             start,
             dirs_only,
             slash_behind_dirs: pattern.ends_with(b"***"),
-        })
+            is_anchored,
+            is_name: slashes == 0 && !crosses_slashes,
+        }
     }
 
-    fn matches(&self, path: &[u8], is_dir: bool) -> bool {
+    /// Whether the pattern begins with a slash.
+    pub(super) fn is_anchored(&self) -> bool {
+        self.is_anchored
+    }
+
+    /// Whether only the last component of a path counts.
+    pub(super) fn is_name(&self) -> bool {
+        self.is_name
+    }
+
+    /// Whether a path (components joined by single slashes) matches.
+    pub(super) fn matches(&self, path: &[u8], is_dir: bool) -> bool {
         if path.is_empty() || self.dirs_only && !is_dir {
             return false;
         }
