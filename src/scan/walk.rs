@@ -79,6 +79,9 @@ pub fn scan(
     assemble(reports, &Seen { stat, clock }, index, options)
 }
 
+/// What is said of a name that is there and not sent.
+const SKIPPED: &str = "skipped: a device, FIFO or socket, or a link that is not sent";
+
 /// What one thread found.
 #[derive(Default)]
 pub(super) struct Report {
@@ -245,14 +248,18 @@ impl Walk<'_> {
                 let seen = Seen { stat, clock };
                 match self.beyond(&stat) {
                     Beyond::Spared => {
-                        report.spared.push(names_below.path(&name));
+                        let path = names_below.path(&name);
+                        if stat.kind != Kind::File {
+                            self.monitor.notice(&path, SKIPPED);
+                        }
+                        report.spared.push(path);
                         spares = true;
                         return Ok(None);
                     }
                     Beyond::Omitted => return Ok(None),
                     Beyond::Within => {}
                 }
-                let found = self.look(&*dir, task, name.clone(), &seen, old.as_ref(), &mut names_below)?;
+                let found = self.look(&*dir, task, name.clone(), &seen, old.as_ref())?;
                 let standing = if self.is_foreign(&stat) { standing.kept() } else { standing };
                 Ok(found.map(|found| Found { standing, ..found }))
             });
@@ -315,6 +322,7 @@ impl Walk<'_> {
         match stat.kind {
             _ if *side == Side::Receiver => Beyond::Within,
             Kind::File if !select.has_size(stat.size) => Beyond::Spared,
+            Kind::Special => Beyond::Spared,
             Kind::Dir if select.mounts == Mounts::Omit && stat.dev != self.dev => Beyond::Omitted,
             _ => Beyond::Within,
         }
@@ -353,7 +361,6 @@ impl Walk<'_> {
         name: Name,
         seen: &Seen,
         old: Option<&RawEntry<'_>>,
-        names: &mut Names<'_>,
     ) -> Result<Option<Found>, (&'static str, io::Error)> {
         let stat = &seen.stat;
         let print = Fingerprint::of(stat);
@@ -368,11 +375,7 @@ impl Walk<'_> {
                 let target = dir.read_link(&name).map_err(|error| ("read link", error))?;
                 Node::Symlink { target: target.into() }
             }
-            Kind::Special if self.options.side == Side::Receiver => Node::Special,
-            Kind::Special => {
-                self.monitor.notice(&names.path(&name), "skipped: device, FIFO or socket");
-                return Ok(None);
-            }
+            Kind::Special => Node::Special,
         };
         let is_racy = match stat.kind {
             Kind::File => !proven.as_ref().is_some_and(|proven| proven.is_unchanged) && seen.is_racy(),

@@ -58,6 +58,12 @@ impl Deletion {
         Ok(())
     }
 
+    /// What backups' names end in, if they stand where --delete would find them.
+    pub(super) fn backup_suffix(&self) -> Option<&OsStr> {
+        let beside = self.backup && self.backup_dir.is_none() && !self.delete_excluded;
+        beside.then(|| self.suffix.as_deref().unwrap_or(OsStr::new("~"))).filter(|suffix| !suffix.is_empty())
+    }
+
     fn kept(&self) -> Result<Backup, Usage> {
         let text = |text: &OsStr| {
             Text::new(text.as_bytes().to_vec()).map_err(|_| Usage::new("a path that is too long"))

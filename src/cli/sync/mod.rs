@@ -197,7 +197,7 @@ impl Args {
             monitor: progress,
             ..Options::default()
         };
-        self.selection.apply(&mut options)?;
+        self.selection.apply(&mut options, self.deletion.backup_suffix())?;
         self.metadata.apply(&mut options)?;
         self.links.apply(&mut options);
         self.deletion.apply(&mut options)?;

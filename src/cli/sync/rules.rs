@@ -111,7 +111,7 @@ impl clap::Args for RuleArgs {
 
 impl RuleArgs {
     /// Reads the rules, and the files that they name.
-    pub(super) fn rules(&self) -> Result<Rules, RuleError> {
+    pub(super) fn rules(&self, backup_suffix: Option<&OsStr>) -> Result<Rules, RuleError> {
         let mut rules = Builder::new(Box::new(OwnFiles), self.from0);
         for (adds, value) in &self.given {
             let value = value.as_bytes();
@@ -125,6 +125,9 @@ impl RuleArgs {
         // Whatever its place, it comes last.
         if self.cvs_exclude {
             rules.cvs_exclude()?;
+        }
+        if let Some(suffix) = backup_suffix {
+            rules.filter(&[b"P *", suffix.as_bytes()].concat())?;
         }
         Ok(rules.finish())
     }

@@ -1,5 +1,7 @@
 //! Which files take part.
 
+use std::ffi::OsStr;
+
 use super::rules::RuleArgs;
 use crate::scan::{Mounts, Select, Sizes};
 use crate::sync::Options;
@@ -31,9 +33,10 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn apply(&self, options: &mut Options) -> anyhow::Result<()> {
+    /// `backup_suffix`: what names that are not deleted end in.
+    pub(super) fn apply(&self, options: &mut Options, backup_suffix: Option<&OsStr>) -> anyhow::Result<()> {
         options.select = Select {
-            rules: self.rules.rules()?,
+            rules: self.rules.rules(backup_suffix)?,
             delete_excluded: false,
             nul_ends_lines: self.rules.from0,
             gitignore: self.gitignore,

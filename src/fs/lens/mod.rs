@@ -112,7 +112,7 @@ impl Seen {
             return Ok((stat, Decision::AsItIs));
         }
         match links::decide(&self.lens, &self.dir, &self.path, name)? {
-            Decision::Hidden => Err(Errno::NOENT.into()),
+            Decision::Hidden => Ok((Stat { kind: Kind::Special, ..stat }, Decision::Hidden)),
             Decision::AsItIs => Ok((stat, Decision::AsItIs)),
             Decision::Through(stat) => Ok((stat, Decision::Through(stat))),
         }
@@ -152,21 +152,9 @@ fn unwrapped(dir: &dyn Dir) -> &dyn Dir {
 
 impl Dir for Seen {
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>> {
-        let names = self.dir.list()?;
-        if self.lens.follow == Follow::None && self.lens.keep == Keep::All {
-            return Ok(names);
-        }
-        let mut seen = Vec::with_capacity(names.len());
-        for (name, kind) in names {
-            let kind = kind.filter(|kind| *kind != Kind::Symlink);
-            let hidden = kind.is_none()
-                && self.dir.stat(&name).is_ok_and(|stat| stat.kind == Kind::Symlink)
-                && matches!(links::decide(&self.lens, &self.dir, &self.path, &name), Ok(Decision::Hidden));
-            if !hidden {
-                seen.push((name, kind));
-            }
-        }
-        Ok(seen)
+        let known = self.lens.follow == Follow::None && self.lens.keep == Keep::All;
+        let kind = |kind: Option<Kind>| kind.filter(|kind| known || *kind != Kind::Symlink);
+        Ok(self.dir.list()?.into_iter().map(|(name, of)| (name, kind(of))).collect())
     }
 
     fn stat(&self, name: &Name) -> io::Result<Stat> {

@@ -93,7 +93,10 @@ fn source_skips_special_names_with_a_notice_and_destination_keeps_them() {
     let notices = Notices::default();
     let found = scan(&bed.root(), None, &bed.options, &notices).unwrap();
     assert_eq!(paths(&found), ["d", "d/a"]);
-    assert_eq!(*notices.0.lock().unwrap(), ["d/pipe: skipped: device, FIFO or socket"]);
+    assert_eq!(
+        *notices.0.lock().unwrap(),
+        ["d/pipe: skipped: a device, FIFO or socket, or a link that is not sent"]
+    );
     bed.options.side = Side::Receiver;
     assert_eq!(entry(&bed.walk(), "d/pipe").node, Node::Special);
 }

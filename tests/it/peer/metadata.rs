@@ -43,12 +43,14 @@ fn links_are_kept_followed_or_left_out() {
     // Rsync follows a link round and round until the system refuses; the trees have none such.
     Table { seeds: 4, ..Table::default() }.check(&[
         &["--no-links"],
+        &["--no-l", "--delete"],
         &["-L"],
         &["-L", "--delete"],
         &["-k"],
         &["--copy-unsafe-links"],
         &["--copy-unsafe-links", "-k"],
         &["--safe-links"],
+        &["--safe-links", "--delete"],
         &["--munge-links"],
     ]);
 }
