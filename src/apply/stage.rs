@@ -12,6 +12,7 @@ use crate::hash::Hash;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, EntryId, Meta, Profile, Snapshot};
 use crate::transfer::locals::LocalFile;
+use crate::transfer::message::Writing;
 use crate::transfer::receiver::Place;
 
 /// Handles of each kind that a worker keeps open at most. There are four kinds (directories of the mirror and
@@ -61,6 +62,8 @@ pub struct Stage {
     pub(super) profile: Profile,
     /// The permission bits that this process gives to nothing new.
     umask: u32,
+    /// How files are written.
+    pub(super) writing: Writing,
     /// Distinguishes this run's temporary names.
     run: u64,
     counter: AtomicU64,
@@ -106,9 +109,15 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Stage {
     /// Stages into `root`, whose snapshot is `own`. `run` is any number no other run has; `leftovers` are the
-    /// files behind [`LocalFile::Leftover`].
+    /// files behind [`LocalFile::Leftover`]; `writing` says how files are written.
     #[must_use]
-    pub fn new(root: DirRef, own: Arc<Snapshot>, leftovers: Vec<RelPath>, run: u64) -> Arc<Stage> {
+    pub fn new(
+        root: DirRef,
+        own: Arc<Snapshot>,
+        leftovers: Vec<RelPath>,
+        run: u64,
+        writing: Writing,
+    ) -> Arc<Stage> {
         let slot = Slot { place: None, in_place: true, staged_as: None, created: Mutex::new(true) };
         Arc::new(Stage {
             root,
@@ -117,6 +126,7 @@ impl Stage {
             own,
             leftovers,
             run,
+            writing,
             counter: AtomicU64::new(0),
             slots: Mutex::new(vec![Some(Arc::new(slot))]),
             renames: Mutex::default(),

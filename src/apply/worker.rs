@@ -9,6 +9,7 @@ use super::copy::{self, Copied, MANY, Piece, copy_pieces};
 use super::patch::{self, Assembly};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
+use crate::fs::sparse::sparse;
 use crate::fs::{Attrs, DirRef, FileRef, Kind, Stat};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
@@ -166,9 +167,15 @@ impl Worker {
                 done(Done::Closed(file, close.size));
                 Ok(())
             }
-            Action::Create { file, place, .. } => {
+            Action::Create { file, place, size } => {
                 self.make_room();
                 let open = self.create(place, Meta { mode: 0o600, ..Meta::default() })?;
+                if self.stage.writing.preallocate && size > 0 {
+                    self.handle(&open)?.allocate(size).map_err(|error| {
+                        self.remove(&open);
+                        ApplyError::io(self.stage.path(&open.place), "reserve room")(error)
+                    })?;
+                }
                 self.open.insert(file, open);
                 self.held += 1;
                 Ok(())
@@ -253,6 +260,7 @@ impl Worker {
         // In a staged directory, which is private, a file may have its mode from the start.
         let mode = if staged { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
         let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
+        let file = if self.stage.writing.sparse { sparse(file) } else { file };
         Ok(Open {
             place,
             name,
@@ -281,7 +289,8 @@ impl Worker {
         }
         let dir = self.handles.mirror(open.place.dir)?;
         let file = dir.open_file_rw(&open.name);
-        file.map_err(|error| ApplyError::io(self.stage.path(&open.place), "open")(error))
+        let file = file.map_err(|error| ApplyError::io(self.stage.path(&open.place), "open")(error))?;
+        Ok(if self.stage.writing.sparse { sparse(file) } else { file })
     }
 
     fn write(&mut self, open: &Open, bytes: &[u8], offset: u64) -> Result<(), ApplyError> {
@@ -447,6 +456,9 @@ impl Worker {
         let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
         let set = self.handle(&open).and_then(|file| {
             let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
+            if self.stage.writing.sparse {
+                file.set_len(close.size).map_err(failed)?;
+            }
             let stat = file.stat().map_err(failed)?;
             let mut attrs = attrs(profile, &stat, close.meta);
             if let Some(mode) = mode {

@@ -14,7 +14,9 @@ use crate::net::Link;
 use crate::path::{Name, RelPath};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Direction, Hello, Message, TEXT_BYTES_MAX, Text, Welcome, WireSelect};
+use crate::transfer::message::{
+    Direction, Hello, MAKE_ALL, Message, TEXT_BYTES_MAX, Text, Welcome, WireSelect,
+};
 use crate::transfer::{ProtocolError, violation};
 
 /// A tree at a server.
@@ -149,6 +151,7 @@ pub fn push_scanned(
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
         Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
     };
+    let make = if options.make_path { MAKE_ALL } else { make };
     let prefix = match &from.shape {
         Shape::Dir(name) => Some(name.clone()),
         _ => None,
@@ -186,7 +189,12 @@ pub fn push_scanned(
 /// # Errors
 /// [`SyncError`], if the run ended early.
 pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
-    let open = |shape: &Shape| resolve::destination(to, shape, options.dry_run);
+    let open = |shape: &Shape| {
+        if options.make_path && !options.dry_run {
+            resolve::make_path(to, shape)?;
+        }
+        resolve::destination(to, shape, options.dry_run)
+    };
     pull_into(link, remote, resolve::file_name(to), open, options)
 }
 
@@ -311,6 +319,7 @@ pub(super) fn hello(
         updates: options.updates,
         removal: options.removal.clone(),
         view: options.view.clone(),
+        writing: options.writing,
         hash_first: options.hash_first,
     }
 }

@@ -100,7 +100,7 @@ pub(super) fn run(
         filtered: !options.select.is_everything(),
         single: tree.place.only.is_some(),
         made: tree.place.made,
-        delta: !wire.outbox.is_local(),
+        delta: !wire.outbox.is_local() && !options.writing.whole,
         updates: options.updates,
         deletions_max: options.removal.max,
         ignore_errors: options.removal.ignore_errors,
@@ -110,7 +110,7 @@ pub(super) fn run(
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
     let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
-    let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
+    let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing);
     let session = Session {
         wire,
         options,

@@ -50,7 +50,7 @@ use crate::scan::{Cache, ScanError, Select};
 use crate::snapshot::{Field, Profile, Snapshot};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
-    Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates, View,
+    Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates, View, Writing,
 };
 
 /// How to synchronize.
@@ -60,6 +60,10 @@ pub struct Options {
     pub delete: bool,
     /// How the source is seen.
     pub view: View,
+    /// How files are written.
+    pub writing: Writing,
+    /// Make the directories above the destination as well.
+    pub make_path: bool,
     /// Links are made so that they lead nowhere, at the end that this process is; the other end, if it is the source,
     /// has such links and sends what they were.
     pub munge_links: bool,
@@ -100,6 +104,8 @@ impl Default for Options {
         Options {
             delete: false,
             view: View::default(),
+            writing: Writing::default(),
+            make_path: false,
             munge_links: false,
             removal: Removal::default(),
             dry_run: false,

@@ -116,6 +116,20 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
     }
 }
 
+/// Makes the directories above a destination of that shape.
+///
+/// # Errors
+/// [`SyncError::Root`] if one cannot be made.
+#[expect(clippy::disallowed_methods, reason = "an operator's path, whose links are followed")]
+pub fn make_path(path: &Path, shape: &Shape) -> Result<(), SyncError> {
+    let dir = match shape {
+        Shape::File(_) if !means_contents(path.as_os_str().as_bytes()) => path.parent(),
+        _ => Some(path),
+    };
+    let dir = dir.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(|error| root_error(dir, "create", error))
+}
+
 /// Whether a directory is there.
 #[must_use]
 pub fn is_dir(path: &Path) -> bool {

@@ -20,7 +20,7 @@ use crate::path::{Escaped, Name, RelPath};
 use crate::scan::{Mounts, Select, Sizes};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameReader;
-use crate::transfer::message::{Direction, Hello, Message, Report, Welcome, WireSelect};
+use crate::transfer::message::{Direction, Hello, MAKE_ALL, Message, Report, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
 /// A directory that is served.
@@ -150,6 +150,7 @@ fn session(
         updates: hello.updates,
         removal: hello.removal.clone(),
         view: hello.view.clone(),
+        writing: hello.writing,
         ..options.clone()
     };
 
@@ -265,6 +266,10 @@ fn account_path(path: &[u8], home: Option<&Path>) -> Result<PathBuf, SyncError> 
 
 /// Opens the tree at a path of this account, by the rules for local ones; and, for a single file, its name.
 fn open_account(path: &Path, hello: &Hello) -> Result<(Place, Option<Name>), SyncError> {
+    if hello.direction == Direction::Push && hello.make == MAKE_ALL && !hello.dry_run {
+        let shape = hello.only.clone().map_or(Shape::Contents, Shape::File);
+        resolve::make_path(path, &shape)?;
+    }
     let place = match (hello.direction, &hello.only, hello.path.split_last()) {
         (Direction::Pull, shown, _) => resolve::source(path)?.shown_as(shown.clone()),
         (Direction::Push, Some(file), _) => {

@@ -31,6 +31,8 @@ pub const SPARED_MAX: usize = 128;
 pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
 pub const MAPPINGS_MAX: usize = 256;
+/// All names of a path that are not there are made.
+pub const MAKE_ALL: u8 = u8::MAX;
 /// Bytes of one text (error, rule, agent, module) at most.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
@@ -71,6 +73,8 @@ pub struct Updates {
     pub compare: Compare,
     /// Modification times that differ by no more than so many seconds count as equal.
     pub window: u32,
+    /// Files only grow: what is as long as at the source stays, or longer.
+    pub append: bool,
 }
 
 /// How the source is seen: what is sent of it is what is seen ([`crate::fs::lens`]).
@@ -92,6 +96,19 @@ pub struct View {
     pub drop_unsafe: bool,
     /// All symbolic links are left out.
     pub drop_all: bool,
+}
+
+/// How files are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// Missing chunks come whole, whatever old bytes stand in their place.
+    pub whole: bool,
+    /// Runs of zeros become holes.
+    pub sparse: bool,
+    /// Room is reserved before a file is written.
+    pub preallocate: bool,
+    /// What differs is written into the file that is there, which stays the same inode.
+    pub in_place: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.
@@ -127,7 +144,7 @@ pub struct Hello {
     pub module: Text,
     /// The path below the module's root.
     pub path: RelPath,
-    /// How many of the path's last names are made if they are not there.
+    /// How many of the path's last names are made if they are not there; [`MAKE_ALL`] of them too.
     pub make: u8,
     /// Push: the tree is one file of this name. Pull: what a single file is to be called, if not by its own name.
     pub only: Option<Name>,
@@ -151,6 +168,8 @@ pub struct Hello {
     pub removal: Removal,
     /// How the source is seen.
     pub view: View,
+    /// How files are written.
+    pub writing: Writing,
     /// Read every file whose root is not known before the session.
     pub hash_first: bool,
 }

@@ -1,6 +1,7 @@
 //! What was staged → what users see, in an order that survives a power cut at any point.
 
 pub(super) mod backup;
+mod in_place;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -57,6 +58,8 @@ struct Commit<'a> {
     mirrors: HashMap<DirId, DirId>,
     delete: bool,
     protected: &'a Protected,
+    /// Where a staged file stands among those that were made, by device and inode, if it may become another one.
+    staged: HashMap<(u64, u64), usize>,
     keeper: Option<Keeper<'a>>,
     /// Backups that stand beside what they were made of: they stay, even if the source has no such names.
     saved: HashSet<RelPath>,
@@ -81,10 +84,14 @@ impl Stage {
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
             delete: late.delete,
             protected: late.protected,
-            keeper: late.backup.map(|backup| Keeper::new(backup, &finale.mirror)),
+            staged: HashMap::new(),
+            keeper: late.backup.map(|backup| Keeper::new(backup, &finale.mirror, self.writing.in_place)),
             saved: HashSet::new(),
             displaced_names: HashMap::new(),
         };
+        if self.writing.in_place {
+            commit.staged = (0..).zip(lock(&self.made).iter()).map(|(at, made)| (made.inode, at)).collect();
+        }
         let mut renames = std::mem::take(&mut *lock(&self.renames));
         // By directory, so that each is opened once.
         renames.sort_by_key(|rename| rename.dir);
@@ -106,7 +113,7 @@ impl Stage {
         }
         for rename in &renames {
             let place = Place { dir: rename.dir, name: rename.name.clone() };
-            if !commit.each(&place, |commit| commit.rename(rename, &place))? {
+            if !commit.each(&place, |commit| commit.put(rename, &place))? {
                 lock(&self.kept).extend(rename.from);
                 commit.lose(rename, finale);
             }
@@ -244,6 +251,14 @@ impl Commit<'_> {
     /// Changes names in a directory that will be gone, or gets its mode later.
     fn unprotected(&self, dir: &DirRef, act: impl Fn() -> io::Result<()>) -> io::Result<()> {
         walk::unprotected(&**dir, act)
+    }
+
+    /// Puts what was staged where it belongs.
+    fn put(&mut self, rename: &Rename, place: &Place) -> Result<(), ApplyError> {
+        if self.stage.writing.in_place && self.write_in_place(rename, place)? {
+            return Ok(());
+        }
+        self.rename(rename, place)
     }
 
     fn rename(&mut self, rename: &Rename, place: &Place) -> Result<(), ApplyError> {

@@ -27,6 +27,14 @@ pub(super) struct Always {
     #[arg(short = '8', long = "8-bit-output", aliases = ["no-8-bit-output", "no-8"])]
     eight_bit_output: bool,
 
+    /// Files are always put in place together, when all of them are there.
+    #[arg(long)]
+    delay_updates: bool,
+
+    /// Bytes are always found wherever they stand in DST, under whatever name.
+    #[arg(short = 'y', long)]
+    fuzzy: bool,
+
     /// Nobody here has a message of the day.
     #[arg(long)]
     no_motd: bool,
@@ -42,6 +50,8 @@ impl Always {
             fsync: _,
             msgs2stderr: _,
             eight_bit_output: _,
+            delay_updates: _,
+            fuzzy: _,
             no_motd: _,
         } = self;
         *recursive

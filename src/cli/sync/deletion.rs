@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::error::Usage;
+use crate::snapshot::Field;
 use crate::sync::Options;
 use crate::transfer::message::{Backup, Removal, Text};
 
@@ -32,7 +33,8 @@ pub(super) struct Deletion {
     #[arg(long)]
     ignore_errors: bool,
 
-    /// Keep what is replaced or deleted, under its name and the suffix.
+    /// Keep what is replaced or deleted, under its name and the suffix; without --backup-dir the times of directories
+    /// are left alone then.
     #[arg(short, long)]
     backup: bool,
 
@@ -55,6 +57,10 @@ impl Deletion {
             ignore_errors: self.ignore_errors,
             backup: (self.backup || self.backup_dir.is_some()).then(|| self.kept()).transpose()?,
         };
+        if self.backup && self.backup_dir.is_none() {
+            // The backups change the directories that they stand in, as in rsync.
+            options.profile = options.profile.without(Field::DirTime);
+        }
         Ok(())
     }
 

@@ -239,6 +239,9 @@ impl Run {
                 if shape.is_left_out(&options.select) {
                     return Ok(Summary::default());
                 }
+                if options.make_path && !options.dry_run {
+                    resolve::make_path(&to, &shape)?;
+                }
                 let destination = resolve::destination(&to, &shape, options.dry_run)?;
                 let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
                 Summary { shape: Some(shape), ..summary }

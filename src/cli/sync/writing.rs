@@ -4,7 +4,7 @@ use super::super::cache;
 use super::super::chunker::Chunking;
 use crate::net::Home;
 use crate::sync::Options;
-use crate::transfer::message::{Compare, Updates};
+use crate::transfer::message::{self, Compare, Updates};
 
 #[derive(clap::Args)]
 pub(super) struct Writing {
@@ -41,6 +41,36 @@ pub(super) struct Writing {
     #[arg(short, long)]
     pub(super) checksum: bool,
 
+    /// Send files whole: do not look for old bytes in what has changed. What is elsewhere at DST still is not sent.
+    #[arg(short = 'W', long, overrides_with = "no_whole_file")]
+    whole_file: bool,
+
+    /// Look for old bytes in what has changed (default over a network).
+    #[arg(long, visible_alias = "no-W", overrides_with = "whole_file")]
+    no_whole_file: bool,
+
+    /// Make runs of zeros holes.
+    #[arg(short = 'S', long)]
+    sparse: bool,
+
+    /// Reserve room for a file before it is written.
+    #[arg(long)]
+    preallocate: bool,
+
+    /// Write what differs into the file that is there, so that it stays the same inode. Readers see it change, and
+    /// a crash may leave it half written.
+    #[arg(long)]
+    inplace: bool,
+
+    /// Only let files grow, in place: those that are as long in DST, or longer, stay. What is there already is
+    /// verified, always.
+    #[arg(long, visible_alias = "append-verify")]
+    append: bool,
+
+    /// Make the directories above DST as well.
+    #[arg(long)]
+    mkpath: bool,
+
     #[command(flatten)]
     chunking: Chunking,
 
@@ -62,7 +92,15 @@ impl Writing {
                 _ => Compare::Contents,
             },
             window: self.modify_window,
+            append: self.append,
         };
+        options.writing = message::Writing {
+            whole: self.whole_file,
+            sparse: self.sparse,
+            preallocate: self.preallocate,
+            in_place: self.inplace || self.append,
+        };
+        options.make_path = self.mkpath;
         options.params = self.chunking.params();
         options.cache = (!self.no_index).then(|| cache(home));
     }

@@ -274,6 +274,10 @@ impl File for SeenFile {
         self.file.set_len(len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
     fn stat(&self) -> io::Result<Stat> {
         Ok(self.lens.stat(self.file.stat()?))
     }

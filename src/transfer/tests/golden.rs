@@ -95,6 +95,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             update: true,
             compare: Compare::SizeAndTime,
             window: 2,
+            append: false,
         },
         removal: Removal {
             max: Some(100),
@@ -108,6 +109,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             follow_unsafe: true,
             ..View::default()
         },
+        writing: Writing { sparse: true, ..Writing::default() },
         hash_first: true,
     };
     let tree = Tree {

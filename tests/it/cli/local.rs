@@ -174,6 +174,27 @@ fn backups_hold_what_was_replaced_and_what_was_deleted() {
 }
 
 #[test]
+fn ways_to_write_show_in_inodes_and_blocks() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = bench();
+    let stat = |at: &str| fs::metadata(bench.path(at)).unwrap();
+    bench.write("src/zeros", [vec![0; 4 << 20], vec![1; 10], vec![0; 4 << 20]].concat());
+    bench.ok(&["sync", "--mkpath", "-S", "src/", "a/b/dst"]);
+    bench.assert_equal("src", "a/b/dst");
+    assert!(stat("a/b/dst/zeros").blocks() < 1024, "{} blocks", stat("a/b/dst/zeros").blocks());
+    let before = stat("a/b/dst/file").ino();
+    bench.write("src/file", "hello, longer");
+    bench.ok(&["sync", "--inplace", "src/", "a/b/dst"]);
+    assert_eq!((stat("a/b/dst/file").ino(), bench.read("a/b/dst/file")), (before, "hello, longer".into()));
+    bench.write("src/file", "short");
+    bench.ok(&["sync", "--append", "src/", "a/b/dst"]);
+    assert_eq!(bench.read("a/b/dst/file"), "hello, longer");
+    bench.ok(&["sync", "--preallocate", "-W", "src/", "third"]);
+    bench.assert_equal("src", "third");
+    bench.fails(23, &["sync", "src/", "no/such/dir"]);
+}
+
+#[test]
 fn mistakes_on_the_command_line_exit_with_1() {
     let bench = bench();
     let check = |args: &[&str], part: &str| {

@@ -9,6 +9,7 @@ mod deletion;
 mod metadata;
 mod trees;
 mod updates;
+mod writing;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

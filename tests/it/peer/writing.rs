@@ -1,0 +1,30 @@
+//! How files are written.
+
+use super::Table;
+
+#[test]
+fn files_are_written_in_place_or_only_grow() {
+    // What has another time rsync writes again, which it does to the inode that is there; we compare bytes. Of a file
+    // with several names it changes all.
+    let bytes = Table { theirs: &["-aHc"], links: false, ..Table::default() };
+    bytes.check(&[&["--inplace"], &["--inplace", "--delete"], &["--inplace", "--no-p", "-u"]]);
+    let same_kinds = Table { mixed: false, ..bytes };
+    same_kinds.check(&[
+        &["--inplace", "-b"],
+        &["--append-verify"],
+        &["--append-verify", "--delete"],
+    ]);
+}
+
+#[test]
+fn other_ways_to_write_leave_the_same_trees() {
+    Table { seeds: 3, links: false, ..Table::default() }.check(&[
+        &["-W"],
+        &["-S"],
+        &["--sparse", "--inplace"],
+        &["--preallocate"],
+        &["--delay-updates"],
+        &["--fuzzy", "--delete"],
+        &["--mkpath"],
+    ]);
+}
