@@ -16,7 +16,7 @@ use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
 use crate::transfer::delta::Turned;
 use crate::transfer::locals::{LocalChunk, LocalFile};
-use crate::transfer::receiver::{Action, Close, FileId, Place, Unverified};
+use crate::transfer::receiver::{Action, Close, FileId, Place, UNKNOWN, Unverified};
 use crate::tree;
 
 /// What became of an action.
@@ -212,7 +212,8 @@ impl Worker {
                     LocalFile::Entry(entry) if doomed => Some(entry),
                     _ => None,
                 };
-                match self.clone_file(&place, from, entry, close) {
+                let linked = doomed && matches!(from, LocalFile::Reference(_));
+                match self.clone_file(&place, from, (entry, linked), close) {
                     Ok(true) => done(Done::Closed(file, close.size)),
                     Ok(false) => done(Done::CloneFailed(file, place, close)),
                     Err(error) => {
@@ -510,12 +511,12 @@ impl Worker {
     }
 
     /// Makes a file like one that is here; `false` if that one is not what it was. `doomed`: it will be
-    /// deleted under this entry.
+    /// deleted under this entry. `linked`: the two are to be one file, whatever its other names.
     fn clone_file(
         &mut self,
         place: &Place,
         from: LocalFile,
-        doomed: Option<EntryId>,
+        (doomed, linked): (Option<EntryId>, bool),
         close: Close,
     ) -> Result<bool, ApplyError> {
         let Ok((from_dir, from_name)) = self.handles.local(from) else { return Ok(false) };
@@ -524,10 +525,10 @@ impl Worker {
             // Another mtime than at the scan: perhaps other bytes.
             (_, Some(entry)) => self.stage.own.entry(entry).meta.mtime == stat.mtime,
             (LocalFile::Leftover(at), None) => self.stage.take(at),
-            _ => false,
+            _ => linked && attrs(self.stage.profile, &stat, close.meta) == Attrs::default(),
         };
         if movable
-            && stat.nlink == 1
+            && (stat.nlink == 1 || linked)
             && stat.size == close.size
             && self.move_inode((&from_dir, &from_name), &stat, place, doomed, close)?
         {
@@ -571,7 +572,9 @@ impl Worker {
         if attrs(self.stage.profile, stat, close.meta) != Attrs::default() {
             lock(&self.stage.moved).push((place.clone(), close.meta));
         }
-        self.made(stat, close, Vec::new());
+        if close.root != UNKNOWN {
+            self.made(stat, close, Vec::new());
+        }
         self.rename_later(staged, place.clone(), name, doomed);
         Ok(true)
     }

@@ -24,6 +24,17 @@ pub enum Around {
 }
 
 impl Around {
+    /// The path that `written` names, and `below` it: its index is kept by that.
+    pub(super) fn path(&self, written: &[u8], below: &RelPath) -> PathBuf {
+        let below = OsStr::from_bytes(below.as_bytes());
+        let path = match self {
+            Around::Local(path) => path.join(OsStr::from_bytes(written)).join(below),
+            // No path of this machine, and none that a module has.
+            Around::Module { .. } => PathBuf::from("/").join(OsStr::from_bytes(written)).join(below),
+        };
+        std::fs::canonicalize(&path).unwrap_or(path)
+    }
+
     /// The directory that `written` names: one that is there, and what follows, which may not be.
     ///
     /// # Errors

@@ -320,6 +320,8 @@ pub(super) fn hello(
         removal: options.removal.clone(),
         view: options.view.clone(),
         writing: options.writing,
+        references: Bounded::new(options.references.iter().map(|(of, dir)| (*of, text(dir))).collect())
+            .unwrap_or_default(),
         hash_first: options.hash_first,
     }
 }

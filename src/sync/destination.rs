@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::references::References;
 use super::source::await_tree;
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{CODE_DELETIONS, CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
@@ -61,11 +62,13 @@ pub(super) fn run(
     tell_items: bool,
 ) -> Result<Received, SyncError> {
     let leftovers = super::leftovers::hash(&tree, options);
+    let references = References::of(&tree.place, tree.scan.snapshot.profile(), options)?;
     let unknown = !tree.scan.unknown().is_empty() && options.hashes_first();
-    tell_tree(&tree, wire, unknown, !leftovers.is_empty());
+    let spare = !leftovers.is_empty() || !references.files.is_empty();
+    tell_tree(&tree, wire, unknown, spare);
     if unknown {
         tree.hash(options);
-        tell_tree(&tree, wire, false, !leftovers.is_empty());
+        tell_tree(&tree, wire, false, spare);
     }
     let mut theirs = None;
     let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
@@ -80,7 +83,7 @@ pub(super) fn run(
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;
     // Everything will come where nothing is; else each file counts when it turns out to differ.
-    let empty = tree.scan.snapshot.entry_count() == 0 && leftovers.is_empty();
+    let empty = tree.scan.snapshot.entry_count() == 0 && !spare;
     let (files, bytes) = if empty { (Some(theirs.files), Some(theirs.bytes)) } else { (None, None) };
     options.monitor.begin(Phase::Transfer, files, bytes);
 
@@ -92,7 +95,7 @@ pub(super) fn run(
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
     let (paths, found) = leftovers.into_iter().unzip();
-    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found);
+    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found).with_references(references.files);
     let wishes = Wishes {
         delete: options.delete,
         dry_run: options.dry_run,
@@ -110,7 +113,8 @@ pub(super) fn run(
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
     let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
-    let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing);
+    let stage =
+        Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing, references.places);
     let session = Session {
         wire,
         options,

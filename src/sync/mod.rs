@@ -22,6 +22,7 @@ mod gauge;
 mod leftovers;
 pub mod local;
 pub mod probe;
+mod references;
 pub mod resolve;
 pub mod serve;
 mod source;
@@ -50,7 +51,7 @@ use crate::scan::{Cache, ScanError, Select};
 use crate::snapshot::{Field, Profile, Snapshot};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
-    Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates, View, Writing,
+    Abort, Compare, Item, Message, Purpose, Removal, Report, TEXT_BYTES_MAX, Updates, View, Writing,
 };
 
 /// How to synchronize.
@@ -62,6 +63,8 @@ pub struct Options {
     pub view: View,
     /// How files are written.
     pub writing: Writing,
+    /// Other trees, written as seen from the destination, of which files stand for those that it lacks.
+    pub references: Vec<(Purpose, Vec<u8>)>,
     /// Make the directories above the destination as well.
     pub make_path: bool,
     /// Links are made so that they lead nowhere, at the end that this process is; the other end, if it is the source,
@@ -105,6 +108,7 @@ impl Default for Options {
             delete: false,
             view: View::default(),
             writing: Writing::default(),
+            references: Vec::new(),
             make_path: false,
             munge_links: false,
             removal: Removal::default(),

@@ -151,6 +151,7 @@ fn session(
         removal: hello.removal.clone(),
         view: hello.view.clone(),
         writing: hello.writing,
+        references: hello.references.iter().map(|(of, dir)| (*of, dir.to_vec())).collect(),
         ..options.clone()
     };
 

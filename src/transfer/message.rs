@@ -31,6 +31,8 @@ pub const SPARED_MAX: usize = 128;
 pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
 pub const MAPPINGS_MAX: usize = 256;
+/// References at most.
+pub const REFERENCES_MAX: usize = 20;
 /// All names of a path that are not there are made.
 pub const MAKE_ALL: u8 = u8::MAX;
 /// Bytes of one text (error, rule, agent, module) at most.
@@ -96,6 +98,17 @@ pub struct View {
     pub drop_unsafe: bool,
     /// All symbolic links are left out.
     pub drop_all: bool,
+}
+
+/// What a reference is for: another tree at the destination, of which files stand for those that are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// What it has need not be made.
+    Compare,
+    /// What it has is copied.
+    Copy,
+    /// What it has gets another name.
+    Link,
 }
 
 /// How files are written.
@@ -170,6 +183,8 @@ pub struct Hello {
     pub view: View,
     /// How files are written.
     pub writing: Writing,
+    /// Other trees, seen from the destination, of which files stand for those that are not there.
+    pub references: Bounded<(Purpose, Text), REFERENCES_MAX>,
     /// Read every file whose root is not known before the session.
     pub hash_first: bool,
 }

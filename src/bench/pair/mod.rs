@@ -246,7 +246,8 @@ impl<'a> Pair<'a> {
         let snapshot = Arc::new(own.snapshot.clone());
         // No two runs of a test have the same number: one that is cut, and the one that resumes.
         let run = setup.seed << 1 | u64::from(setup.cut.is_some());
-        let stage = Stage::new(setup.destination.root(), snapshot, paths, run, Default::default());
+        let stage =
+            Stage::new(setup.destination.root(), snapshot, paths, run, Default::default(), Vec::new());
         if let Some(after_scan) = setup.after_scan {
             after_scan();
         }

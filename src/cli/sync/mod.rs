@@ -201,7 +201,7 @@ impl Args {
         self.metadata.apply(&mut options)?;
         self.links.apply(&mut options);
         self.deletion.apply(&mut options)?;
-        self.writing.apply(&mut options, home);
+        self.writing.apply(&mut options, home)?;
         self.connection.apply(&mut options);
         Ok(options)
     }

@@ -1,10 +1,14 @@
 //! How files are compared, cut and written.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
 use super::super::cache;
 use super::super::chunker::Chunking;
+use super::super::error::Usage;
 use crate::net::Home;
 use crate::sync::Options;
-use crate::transfer::message::{self, Compare, Updates};
+use crate::transfer::message::{self, Compare, Purpose, REFERENCES_MAX, Updates};
 
 #[derive(clap::Args)]
 pub(super) struct Writing {
@@ -67,6 +71,19 @@ pub(super) struct Writing {
     #[arg(long, visible_alias = "append-verify")]
     append: bool,
 
+    /// Do not make what DIR, seen from DST, has already, as it is in SRC. May be given again.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["copy_dest", "link_dest"])]
+    compare_dest: Vec<OsString>,
+
+    /// Copy what DIR, seen from DST, has already. May be given again.
+    #[arg(long, value_name = "DIR", conflicts_with = "link_dest")]
+    copy_dest: Vec<OsString>,
+
+    /// Make what DIR, seen from DST, has already, as it is in SRC, a further name of the file there. May be given
+    /// again.
+    #[arg(long, value_name = "DIR")]
+    link_dest: Vec<OsString>,
+
     /// Make the directories above DST as well.
     #[arg(long)]
     mkpath: bool,
@@ -80,7 +97,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn apply(&self, options: &mut Options, home: &Home) {
+    pub(super) fn apply(&self, options: &mut Options, home: &Home) -> Result<(), Usage> {
         options.checksum = self.checksum || self.ignore_times;
         options.updates = Updates {
             existing: self.existing,
@@ -101,7 +118,18 @@ impl Writing {
             in_place: self.inplace || self.append,
         };
         options.make_path = self.mkpath;
+        let named = [
+            (Purpose::Compare, &self.compare_dest),
+            (Purpose::Copy, &self.copy_dest),
+            (Purpose::Link, &self.link_dest),
+        ];
+        let named = named.into_iter().flat_map(|(of, dirs)| dirs.iter().map(move |dir| (of, dir)));
+        options.references = named.map(|(of, dir)| (of, dir.as_bytes().to_vec())).collect();
+        if options.references.len() > REFERENCES_MAX {
+            return Err(Usage::new(format!("more than {REFERENCES_MAX} directories to compare with")));
+        }
         options.params = self.chunking.params();
         options.cache = (!self.no_index).then(|| cache(home));
+        Ok(())
     }
 }

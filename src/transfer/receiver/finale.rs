@@ -24,6 +24,8 @@ pub(super) struct Cloned {
     pub(super) was: Option<EntryId>,
     /// Its chunks, if they are known.
     pub(super) list: Vec<ChunkRef>,
+    /// The two are to be one file.
+    pub(super) linked: bool,
 }
 
 /// A new directory whose content the destination has under another name.
@@ -278,7 +280,15 @@ impl Receiver {
                 let close = Close { root: *root, size: *size, meta: entry.meta };
                 self.reused(*size);
                 let (file, from) = (FileId(self.synthetic), LocalFile::Entry(own));
-                return self.clone_file(Cloned { file, place, from, close, was: None, list: Vec::new() });
+                return self.clone_file(Cloned {
+                    file,
+                    place,
+                    from,
+                    close,
+                    was: None,
+                    list: Vec::new(),
+                    linked: false,
+                });
             }
             Node::Symlink { target } => {
                 self.note(&place, Kind::Symlink, None, entry.meta, None);
@@ -295,7 +305,7 @@ impl Receiver {
             self.clones.push(cloned);
             return Ok(());
         }
-        let Cloned { file, place, from, close, was, list } = cloned;
+        let Cloned { file, place, from, close, was, list, linked } = cloned;
         let snapshot = self.own.clone();
         let doomed = match from {
             LocalFile::Entry(id) => {
@@ -305,6 +315,7 @@ impl Receiver {
                     && self.taken_files.insert(id)
             }
             LocalFile::Leftover(_) => false,
+            LocalFile::Reference(_) => linked,
         };
         match from {
             LocalFile::Entry(id) if doomed && was.is_none() => {

@@ -135,6 +135,9 @@ impl Unverified {
     }
 }
 
+/// The root of a file whose root is not known.
+pub(crate) const UNKNOWN: Hash = Hash([0; 32]);
+
 /// How a file being made ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Close {
@@ -249,7 +252,8 @@ pub enum Action {
         place: Place,
         /// The file that has the same root.
         from: LocalFile,
-        /// It will be deleted, and no other file is made of it, so its inode may be used.
+        /// Its inode may be used: it will be deleted, and no other file is made of it; or it is a reference that is to
+        /// be linked to.
         doomed: bool,
         /// Root, length, metadata.
         close: Close,

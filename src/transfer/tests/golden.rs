@@ -110,6 +110,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             ..View::default()
         },
         writing: Writing { sparse: true, ..Writing::default() },
+        references: list(vec![(Purpose::Link, text("../yesterday"))]),
         hash_first: true,
     };
     let tree = Tree {

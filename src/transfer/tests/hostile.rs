@@ -60,7 +60,7 @@ impl Victim {
     fn new(fs: MemFs, tree: Tree) -> Result<Victim, SyncError> {
         let own = Arc::new(scanned(&fs, &small_params(), true));
         let snapshot = Arc::new(own.snapshot.clone());
-        let stage = Stage::new(fs.root(), snapshot.clone(), Vec::new(), 1, Default::default());
+        let stage = Stage::new(fs.root(), snapshot.clone(), Vec::new(), 1, Default::default(), Vec::new());
         let locals = Locals::new(Box::new(move |id| own.chunks(id)), Vec::new());
         let options = Options { delete: true, ..Options::default() };
         let receiver = Receiver::new(snapshot, locals, tree, Protected::default(), options)?;

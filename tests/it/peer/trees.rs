@@ -85,7 +85,7 @@ impl Made {
     }
 }
 
-/// Makes `src` and `dst` in `root`. `mixed`: a name may be of one kind here and of another there.
+/// Makes `src`, and `dst` and `ref`, which resemble it, in `root`. `mixed`: a name may be of one kind here and of another there.
 /// `links`: files may have several names.
 pub(super) fn make(root: &Path, seed: u64, mixed: bool, links: bool) {
     let mut rng = Rng(seed);
@@ -119,6 +119,11 @@ pub(super) fn make(root: &Path, seed: u64, mixed: bool, links: bool) {
     };
     side("src", &|three| three.1);
     side("dst", &|three| three.2);
+    let third = std::cell::RefCell::new(Rng(!seed));
+    side("ref", &|three| match three.1.what {
+        What::Dir { .. } => three.1,
+        _ => three.1.resembling(&mut third.borrow_mut()),
+    });
     linked_dirs(root);
     touch(root, (BASE, 0));
 }
