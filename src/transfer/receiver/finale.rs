@@ -309,7 +309,10 @@ impl Receiver {
         let snapshot = self.own.clone();
         let doomed = match from {
             LocalFile::Entry(id) => {
+                // Where deletions are counted, a name that goes must be one, or be told as moved.
+                let told = was.is_none() || self.options.deletions_max.is_none();
                 self.options.moves
+                    && told
                     && self.is_doomed(id)
                     && !self.moves_within(id)
                     && self.taken_files.insert(id)
@@ -320,6 +323,7 @@ impl Receiver {
         match from {
             LocalFile::Entry(id) if doomed && was.is_none() => {
                 self.report.moved += 1;
+                self.moved_files.insert(id);
                 let from = snapshot.path(id);
                 self.item(|this| this.path(&place), Change::Moved { from }, Kind::File);
             }
@@ -446,7 +450,7 @@ impl Receiver {
                 }
                 below.extend(snapshot.entry_ids(dir).map(EntryId));
             }
-            if !self.taken_files.contains(&id) {
+            if !self.moved_files.contains(&id) {
                 seen.insert(id);
             }
         }

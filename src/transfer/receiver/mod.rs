@@ -338,6 +338,8 @@ pub struct Receiver {
     deviates: bool,
     /// Doomed files and directories whose bytes have moved.
     taken_files: HashSet<EntryId>,
+    /// Those of the files that were told as moved: what stood in the new place was nothing.
+    moved_files: HashSet<EntryId>,
     taken_dirs: HashSet<DirId>,
     moves: Vec<MovedDir>,
     moved_metas: Vec<(Place, Meta, Meta)>,
@@ -420,6 +422,7 @@ impl Receiver {
             unreadable: false,
             deviates: false,
             taken_files: HashSet::new(),
+            moved_files: HashSet::new(),
             taken_dirs: HashSet::new(),
             moves: Vec::new(),
             moved_metas: Vec::new(),

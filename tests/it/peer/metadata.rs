@@ -6,7 +6,9 @@ use super::Table;
 fn metadata_is_kept_or_left_alone_as_rsync_does() {
     // Of a hard-linked file rsync keeps what the first name that is there has; we go by the first name.
     // What has another time rsync writes again, which touches its directory; we compare bytes, as it does with -c.
-    let no_links = Table { theirs: &["-aHc"], links: false, ..Table::default() };
+    // What is in a directory that is replaced it tells as deleted.
+    let told = Table { lines: true, mixed: false, ..Table::default() };
+    let no_links = Table { theirs: &["-aHc"], ours: &["-ac"], links: false, ..told };
     no_links.check(&[
         &["--no-perms"],
         &["--no-p", "--delete"],
@@ -14,19 +16,27 @@ fn metadata_is_kept_or_left_alone_as_rsync_does() {
         &["--no-perms", "--executability", "-O"],
         &["-O"],
         &["-O", "--delete"],
-        &["-J"],
-        &["--omit-link-times", "--omit-dir-times"],
         &["--no-o"],
         &["--no-owner", "--no-group"],
-        &["--no-g", "-J"],
         &["--no-p", "-p"],
         &["-O", "-u"],
     ]);
 }
 
 #[test]
+fn times_of_links_are_left_alone() {
+    // Of a link that is made anew rsync tells the time all the same.
+    Table { theirs: &["-aHc"], links: false, ..Table::default() }.check(&[
+        &["-J"],
+        &["--omit-link-times", "--omit-dir-times"],
+        &["--no-g", "-J"],
+    ]);
+}
+
+#[test]
 fn modes_and_owners_change_on_the_way() {
-    Table { links: false, seeds: 4, ..Table::default() }.check(&[
+    let told = Table { lines: true, mixed: false, seeds: 4, ..Table::default() };
+    Table { theirs: &["-aHc"], ours: &["-ac"], links: false, ..told }.check(&[
         &["--chmod=D755,F644"],
         &["--chmod=go-w,a+X", "--chmod=Dg+s", "--delete"],
         &["--chmod=u=rwX,go=", "-O"],

@@ -43,13 +43,23 @@ struct Table {
     links: bool,
     /// The destination.
     target: &'static str,
+    /// Whether the itemized lines are compared too, where nothing moves: of that only we tell.
+    lines: bool,
     /// Trees that each set of arguments is tried on.
     seeds: u64,
 }
 
 impl Default for Table {
     fn default() -> Table {
-        Table { theirs: &["-aH"], ours: &["-a"], mixed: true, links: true, target: "dst", seeds: 6 }
+        Table {
+            theirs: &["-aH"],
+            ours: &["-a"],
+            mixed: true,
+            links: true,
+            target: "dst",
+            lines: false,
+            seeds: 4,
+        }
     }
 }
 
@@ -68,14 +78,15 @@ impl Table {
 }
 
 /// One case.
-fn compare(Table { theirs, ours, mixed, links, target, .. }: Table, set: &[&str], seed: u64) {
+fn compare(Table { theirs, ours, mixed, links, target, lines, .. }: Table, set: &[&str], seed: u64) {
     let temp = tempfile::tempdir().unwrap();
     let run = |name: &str, program: &mut Command, common: &[&str]| {
         let dir = temp.path().join(name);
         trees::make(&dir, seed, mixed, links);
         let before = listing(&dir);
-        let output =
-            program.args(common).args(set).args(["src/", target]).current_dir(&dir).output().unwrap();
+        let itemize: &[&str] = if lines { &["-i"] } else { &[] };
+        program.args(common).args(itemize).args(set).args(["src/", target]).current_dir(&dir);
+        let output = program.output().unwrap();
         (before, listing(&dir), output)
     };
     let (before, theirs_after, their) = run("theirs", &mut Command::new("rsync"), theirs);
@@ -86,6 +97,11 @@ fn compare(Table { theirs, ours, mixed, links, target, .. }: Table, set: &[&str]
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         format!("code {:?}\n{}{}", output.status.code(), text(&output.stdout), text(&output.stderr))
     };
+    let moved = itemized(&our).iter().any(|line| line.contains(" <- "));
+    if lines && !moved && itemized(&their) != itemized(&our) {
+        let (their, our) = (itemized(&their).join("\n"), itemized(&our).join("\n"));
+        panic!("seed {seed}, {set:?}: lines\n{}", differences(&before, &their, &our));
+    }
     if theirs_after != ours_after || their.status.code() != our.status.code() {
         panic!(
             "seed {seed}, {set:?}\n{}--- rsync: {}--- syncline: {}",
@@ -94,6 +110,15 @@ fn compare(Table { theirs, ours, mixed, links, target, .. }: Table, set: &[&str]
             told(&our),
         );
     }
+}
+
+/// The lines of changes, sorted: rsync tells of deletions while it goes.
+fn itemized(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines: Vec<String> =
+        text.lines().map(|line| format!("{}: {}", &line[12..], &line[..11])).collect();
+    lines.sort();
+    lines
 }
 
 /// Everything below a directory, a line a name.

@@ -16,6 +16,25 @@ fn what_changes_follows_rsync_s_rules() {
 }
 
 #[test]
+fn what_changes_is_told_as_rsync_tells_it() {
+    let told = Table { lines: true, mixed: false, links: false, ..Table::default() };
+    Table { theirs: &["-aHc"], ours: &["-ac"], ..told }.check(&[
+        &[],
+        &["--delete"],
+        &["-u"],
+        &["--existing"],
+        &["--ignore-existing"],
+        &["--existing", "--delete"],
+        &["-n", "--delete"],
+        &["-n", "-u"],
+        &["--exclude=*.o", "--delete"],
+        &["--max-size=1k", "--delete"],
+        &["-b", "--delete"],
+        &["--backup-dir=../old", "--delete"],
+    ]);
+}
+
+#[test]
 fn existing_names_alone_or_new_ones_alone_are_made() {
     // Where a name is of another kind, rsync removes it and makes nothing, or looks into a directory that is none.
     let same_kinds = Table { mixed: false, ..Table::default() };
