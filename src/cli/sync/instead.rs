@@ -55,9 +55,10 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--temp-dir", "-T"], "leave it out: files are staged beside their place, to be renamed into it"),
     (&["--delay-updates"], "leave it out: files are always put in place together in the end"),
     (&["--preallocate"], "leave it out: nothing is visible before it is complete"),
+    (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
     (
-        &["--old-dirs", "--old-d", "--no-recursive", "--no-r"],
-        "directories are always entered; --exclude leaves some out",
+        &["--no-implied-dirs"],
+        "with -R, write /./ before the part of a path that is to be made at the destination",
     ),
     (&["--motd"], "nobody here has a message of the day"),
 ];

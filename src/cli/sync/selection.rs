@@ -31,6 +31,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether names in files end in a NUL.
+    pub(super) fn from0(&self) -> bool {
+        self.rules.from0
+    }
+
     pub(super) fn apply(&self, options: &mut Options) -> anyhow::Result<()> {
         options.select = Select {
             rules: self.rules.rules()?,

@@ -7,6 +7,7 @@
 
 mod deletion;
 mod metadata;
+mod sources;
 mod trees;
 mod updates;
 
@@ -40,13 +41,25 @@ struct Table {
     mixed: bool,
     /// Whether files may have several names.
     links: bool,
+    /// What both get behind the arguments of each case.
+    paths: &'static [&'static str],
+    /// What stands in a file `list`, in the directory where both run.
+    list: &'static str,
     /// Trees that each set of arguments is tried on.
     seeds: u64,
 }
 
 impl Default for Table {
     fn default() -> Table {
-        Table { theirs: &["-aH"], ours: &["-a"], mixed: true, links: true, seeds: 6 }
+        Table {
+            theirs: &["-aH"],
+            ours: &["-a"],
+            mixed: true,
+            links: true,
+            paths: &["src/", "dst"],
+            list: "",
+            seeds: 6,
+        }
     }
 }
 
@@ -65,13 +78,14 @@ impl Table {
 }
 
 /// One case.
-fn compare(Table { theirs, ours, mixed, links, .. }: Table, set: &[&str], seed: u64) {
+fn compare(Table { theirs, ours, mixed, links, paths, list, .. }: Table, set: &[&str], seed: u64) {
     let temp = tempfile::tempdir().unwrap();
     let run = |name: &str, program: &mut Command, common: &[&str]| {
         let dir = temp.path().join(name);
         trees::make(&dir, seed, mixed, links);
+        std::fs::write(dir.join("list"), list).unwrap();
         let before = listing(&dir);
-        let output = program.args(common).args(set).args(["src/", "dst"]).current_dir(&dir).output().unwrap();
+        let output = program.args(common).args(set).args(paths).current_dir(&dir).output().unwrap();
         (before, listing(&dir), output)
     };
     let (before, theirs_after, their) = run("theirs", &mut Command::new("rsync"), theirs);
