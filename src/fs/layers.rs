@@ -109,3 +109,83 @@ impl View for Layers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::mem::MemFs;
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    /// Directories with these files, each of which holds its path; a name with a slash behind it is a directory.
+    fn dir(files: &[&str]) -> DirRef {
+        let root = MemFs::new().root();
+        for at in files {
+            let (mut dir, mut parts) = (root.clone(), at.split('/').peekable());
+            while let Some(part) = parts.next() {
+                if parts.peek().is_some() {
+                    dir = dir.open_dir(&name(part)).or_else(|_| dir.create_dir(&name(part), 0o755)).unwrap();
+                } else if !part.is_empty() {
+                    let file = dir.create_file(&name(part), 0o644).unwrap();
+                    file.write_all_at(at.as_bytes(), 0).unwrap();
+                }
+            }
+        }
+        root
+    }
+
+    /// Every path below a directory, in order, with the length of each file.
+    fn all(dir: &DirRef, at: &str) -> Vec<String> {
+        let mut names: Vec<Name> = dir.list().unwrap().into_iter().map(|(name, _)| name).collect();
+        names.sort();
+        let mut paths = Vec::new();
+        for name in names {
+            let stat = dir.stat(&name).unwrap();
+            match stat.kind {
+                Kind::Dir => paths.extend(all(&dir.open_dir(&name).unwrap(), &format!("{at}{name}/"))),
+                _ => paths.push(format!("{at}{name} {}", stat.size)),
+            }
+        }
+        if paths.is_empty() { vec![at.to_owned()] } else { paths }
+    }
+
+    fn layer(files: &[&str], paths: &[&str]) -> Layer {
+        let mut named = Named::default();
+        for path in paths {
+            named.add(&crate::path::RelPath::new(path.as_bytes()).unwrap(), Reach::All);
+        }
+        Layer { dir: dir(files), named: Arc::new(named) }
+    }
+
+    #[test]
+    fn directories_of_one_name_are_merged_and_of_files_the_first_counts() {
+        let view = layered(vec![
+            layer(&["a/long", "a/x", "b"], &[""]),
+            layer(&["a/long/in", "a/y", "b/in", "c"], &[""]),
+            layer(&["a/x/", "c.longer"], &[""]),
+        ]);
+        let expected = ["a/long/in 9", "a/x/", "a/y 3", "b/in 4", "c 1", "c.longer 8"];
+        assert_eq!(all(&view, ""), expected);
+    }
+
+    #[test]
+    fn only_what_is_named_of_each_is_there() {
+        let view = layered(vec![
+            layer(&["a/f", "a/g", "other/f"], &["a/f"]),
+            layer(&["a/g", "a/x/y", "other/g"], &["a/x", "other/g"]),
+        ]);
+        assert_eq!(all(&view, ""), ["a/f 3", "a/x/y 5", "other/g 7"]);
+        assert!(view.stat(&name("none")).is_err() && view.open_dir(&name("none")).is_err());
+    }
+
+    #[test]
+    fn a_view_is_not_written() {
+        let view = layered(vec![layer(&["f"], &[""])]);
+        let errno = |error: io::Error| error.raw_os_error();
+        let refused = Some(Errno::ROFS.raw_os_error());
+        assert_eq!(errno(view.remove_file(&name("f")).unwrap_err()), refused);
+        assert_eq!(view.create_file(&name("g"), 0o644).err().map(errno), Some(refused));
+    }
+}

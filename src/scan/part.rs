@@ -56,6 +56,9 @@ impl Part {
             return dir.list();
         };
         let mut names = if self.is_shut { Vec::new() } else { dir.list()? };
+        if !named.is_way() {
+            return Ok(names);
+        }
         let there: HashSet<Name> = names.iter().map(|(name, _)| name.clone()).collect();
         let missing = named.names().filter(|name| !there.contains(name));
         names.extend(missing.map(|name| (name.clone(), None)));

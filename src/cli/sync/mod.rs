@@ -50,9 +50,9 @@ use crate::path::Name;
 use crate::sync::client::{self, Remote};
 use crate::sync::{Options, Summary, resolve, sync_dirs};
 
-/// Make DST what SRC is.
+/// Make DST what SRC is, or several of them together.
 ///
-/// SRC and DST are paths; one of the two may be remote: [USER@]HOST:PATH over ssh, where nothing but ssh needs to
+/// SRC and DST are paths, DST the last; either all SRC or DST may be remote: [USER@]HOST:PATH over ssh, where nothing but ssh needs to
 /// listen, or syncline://HOST[:PORT]/MODULE[/PATH] at a daemon. A remote PATH begins at the home. As in rsync,
 /// `src/` means what is in the directory, `src` the directory itself, so that DST gets a `src` in it. Times,
 /// permissions, symbolic links, hard links and, as root, owners are kept. Names that SRC has not stay, unless

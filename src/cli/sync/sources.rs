@@ -96,7 +96,7 @@ impl Origin {
         match self {
             Origin::Whole(Location::Local(path)) => Some(path.as_os_str().as_bytes().to_vec()),
             Origin::Here(starts) => match starts.as_slice() {
-                [start] => Some(start.base.as_os_str().as_bytes().to_vec()),
+                [start] if start.base != Path::new(".") => Some(start.base.as_os_str().as_bytes().to_vec()),
                 _ => None,
             },
             Origin::Whole(_) | Origin::There(..) => None,
