@@ -47,6 +47,7 @@ use super::ssh::{self, Far, Lifeline};
 use super::{Done, home, json, say};
 use crate::net::{Home, Link};
 use crate::path::Name;
+use crate::scan::Mounts;
 use crate::sync::client::{self, Remote};
 use crate::sync::{Options, Summary, resolve, sync_dirs};
 
@@ -139,6 +140,11 @@ fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
         home,
         progress: progress.clone(),
     };
+    // What is beyond the first file system would be taken for empty.
+    if run.options.named.is_some() && run.options.select.mounts != Mounts::Cross {
+        let hint = "run it once for each SRC";
+        return Err(Usage::new("-x is for one SRC alone, without -R, -d or --files-from").hint(hint).into());
+    }
     if let Some(time) = stop {
         run.interrupt.after(time, progress.clone())?;
     }

@@ -63,6 +63,16 @@ fn what_was_named_is_known_again() {
 }
 
 #[test]
+fn other_file_systems_of_several_sources_are_refused() {
+    let bench = bench();
+    for args in [["-x", "src/a", "top"], ["-xx", "-R", "src/a"]] {
+        assert!(bench.fails(1, &[&["sync"], &args[..], &["dst"]].concat()).starts_with("-x is for one SRC"));
+    }
+    assert!(!bench.has("dst"));
+    bench.ok(&["sync", "-x", "src/a", "dst"]);
+}
+
+#[test]
 fn a_missing_source_fails_alone() {
     let bench = bench();
     bench.write("dst/a/kept", "");
