@@ -18,6 +18,11 @@ pub const NODE_CHILDREN_MAX: usize = 256;
 /// Levels of one tree at most: with a fan-out of at least two, 2⁶⁴ chunks stand in 64.
 pub const TREE_LEVELS_MAX: usize = 64;
 
+/// Paths that a peer may name for a session at most.
+pub const NAMED_MAX: u32 = 1 << 20;
+/// Bytes in all of them at most: a component takes some 150 bytes of memory.
+pub const NAMED_BYTES_MAX: usize = 16 << 20;
+
 /// Names in one tree at most: some 25 GB of memory at each end.
 pub const ENTRIES_MAX: u64 = 1 << 27;
 /// Chunks in the lists of the files that are being made at one time at most: 4 TiB of them, and some 5 GB of

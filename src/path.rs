@@ -4,6 +4,8 @@
 //! UTF-8, and neither can climb, be absolute, or name the directory itself, so code that holds one need not
 //! check again. For people they print escaped (see [`Escaped`]): no name can move a terminal's cursor.
 
+pub mod named;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

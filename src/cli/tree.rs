@@ -42,7 +42,7 @@ pub(super) fn run(args: Args) -> Done {
     let source = resolve::source(Path::new(&args.path))?;
     match source.shape {
         Shape::File(_) => file(source.place, &args),
-        Shape::Dir(_) | Shape::Contents => directory(source.place, &args),
+        Shape::Dir(_) | Shape::Contents | Shape::Names => directory(source.place, &args),
     }
 }
 

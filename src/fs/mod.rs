@@ -10,10 +10,12 @@
 //! Errors are plain [`io::Error`]s that carry the errno; callers know the path and the purpose and add them.
 
 pub mod fault;
+pub mod layers;
 pub mod lens;
 pub mod mem;
 pub mod one;
 pub mod os;
+mod readonly;
 pub mod sparse;
 pub mod state;
 #[cfg(test)]

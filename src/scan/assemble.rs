@@ -30,6 +30,8 @@ pub(super) struct Listed {
     pub(super) is_protected: bool,
     /// Files are there that are not copied for their size.
     pub(super) spares: bool,
+    /// It is only on the way to names that the user asked for.
+    pub(super) is_way: bool,
     /// The names were those of the index.
     pub(super) is_kept: bool,
 }
@@ -45,9 +47,9 @@ pub(super) struct Found {
     pub(super) standing: Standing,
 }
 
-/// Makes directories vanish in which nothing but directories takes part. Children have higher numbers than their
-/// parents.
-fn prune(outcomes: &mut [Outcome]) {
+/// Makes directories vanish in which nothing takes part and that `goes`, or nothing but such directories. Children
+/// have higher numbers than their parents.
+fn prune(outcomes: &mut [Outcome], goes: impl Fn(&Listed) -> bool) {
     for place in (1..outcomes.len()).rev() {
         let Outcome::Listed(listed) = &outcomes[place] else { continue };
         let mut children = listed.first_child as usize..;
@@ -55,7 +57,7 @@ fn prune(outcomes: &mut [Outcome]) {
             let stays = |at: usize| matches!(outcomes[at], Outcome::Listed(_));
             found.entry.dir().is_some() && !children.next().is_some_and(stays)
         });
-        if is_empty && !listed.spares && !listed.is_protected {
+        if is_empty && goes(listed) {
             outcomes[place] = Outcome::Vanished;
         }
     }
@@ -93,11 +95,15 @@ pub(super) fn assemble(
     leftovers.sort_unstable();
     spared.sort_unstable();
     if options.select.prune_empty_dirs && options.side == Side::Sender {
-        prune(&mut outcomes);
+        prune(&mut outcomes, |listed| !listed.spares && !listed.is_protected);
+    } else if options.named.is_some() && options.side == Side::Sender {
+        // A way that leads to nothing is none.
+        prune(&mut outcomes, |listed| listed.is_way);
     }
 
-    // Of a single file, the directory around it is no part.
-    let meta = if options.only.is_some() { Meta::default() } else { meta_of(&root.stat) };
+    // Of a single file, or of names, the directory around them is no part.
+    let untold = options.only.is_some() || options.named.as_ref().is_some_and(|named| !named.is_told());
+    let meta = if untold { Meta::default() } else { meta_of(&root.stat) };
     let mut builder = Builder::new(options.profile, options.params.clone(), meta);
     let (mut prints, mut racy, mut lists) = (Vec::new(), Vec::new(), HashMap::new());
     let mut linked = Vec::new();

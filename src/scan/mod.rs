@@ -39,6 +39,7 @@ mod index;
 mod links;
 mod open;
 mod parallel;
+mod part;
 pub mod select;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ use std::sync::Arc;
 use crate::chunk::{self, ChunkRef};
 use crate::fs::{Kind, Stat, Time};
 use crate::hash::Hash;
+use crate::path::named::Named;
 use crate::path::{Name, RelPath};
 use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Snapshot};
 use crate::transfer::receiver::Protected;
@@ -87,6 +89,11 @@ pub struct Options {
     pub base: Vec<u8>,
     /// Only this name of the root directory, where a single file is the tree.
     pub only: Option<Name>,
+    /// What was named, where not everything takes part. At a sender it is an error that such a name is not there; a
+    /// receiver deletes none that is not in a directory which is entered.
+    pub named: Option<Arc<Named>>,
+    /// A receiver may delete directories that are not entered, so it has to know what is in them.
+    pub deletes: bool,
     /// Threads that walk, and threads that hash; at least one.
     pub threads: usize,
     /// The clock that the file system's times are held against.
@@ -105,6 +112,8 @@ impl Options {
             prefix: RelPath::root(),
             base: Vec::new(),
             only: None,
+            named: None,
+            deletes: false,
             threads: 2,
             now,
         }
@@ -138,6 +147,14 @@ pub enum ScanError {
         path: RelPath,
         /// What is wrong.
         source: Box<RuleError>,
+    },
+    /// One of several sources cannot be opened.
+    #[error("cannot open {path}: {source}")]
+    Source {
+        /// Its path, escaped.
+        path: String,
+        /// What the file system said.
+        source: io::Error,
     },
     /// The tree is too large for a snapshot.
     #[error(transparent)]

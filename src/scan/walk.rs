@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::assemble::{Found, Listed, Outcome, assemble};
 use super::index::{Block, Index, Inode, RawEntry};
 use super::open::Handles;
+use super::part::Part;
 use super::select::{Mounts, Scope, Side, Standing, Subject};
 use super::{Fingerprint, Options, RULE_FILE_BYTES_MAX, RuleError, Scan, ScanError, Seen, meta_of};
 use crate::fs::{Dir, DirRef, Kind, Stat};
@@ -59,6 +60,7 @@ pub fn scan(
         is_kept: false,
         is_protected: false,
         is_foreign: false,
+        part: Part::of(options),
         scope,
     };
     locked(&walk.queue).tasks.push(first);
@@ -104,6 +106,7 @@ struct Task {
     is_protected: bool,
     /// It is on another file system, of which nothing takes part.
     is_foreign: bool,
+    part: Part,
     /// The rules above it.
     scope: Arc<Scope>,
 }
@@ -210,7 +213,7 @@ impl Walk<'_> {
         let (names, is_kept) = match kept_names {
             Some(names) => (names, true),
             None => {
-                let mut names = dir.list().map_err(|error| Failed::Io("list", error))?;
+                let mut names = task.part.names(&*dir).map_err(|error| Failed::Io("list", error))?;
                 names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
                 // A directory that changes while it is listed may show a name twice.
                 names.dedup_by(|a, b| a.0 == b.0);
@@ -218,7 +221,8 @@ impl Walk<'_> {
             }
         };
         let (mut is_complete, mut is_partial, mut spares) = (true, false, false);
-        let mut names_below = Names { walk: self, place: task.place, path: None, scope: task.scope.clone() };
+        let mut names_below =
+            Names { walk: self, place: task.place, path: None, scope: task.scope.clone(), is_way: false };
         names_below.enter(&*dir, &names).map_err(|error| Failed::Rules(Box::new(error)))?;
         let mut kept = Kept::new(self.index.zip(task.block).and_then(|(index, at)| index.block(at)));
         let mut found = Vec::with_capacity(names.len());
@@ -232,6 +236,12 @@ impl Walk<'_> {
                 is_complete = false;
                 continue;
             }
+            if !task.part.takes(&name) {
+                (is_complete, is_partial) = (false, true);
+                continue;
+            }
+            let part = task.part.enter(&name);
+            names_below.is_way = part.is_way();
             let mut standing = hint.map(|kind| names_below.stand(&name, kind));
             if standing.is_some_and(|standing| self.leaves_out(standing)) {
                 (is_complete, is_partial) = (false, true);
@@ -259,8 +269,13 @@ impl Walk<'_> {
                     Beyond::Omitted => return Ok(None),
                     Beyond::Within => {}
                 }
+                if part.must_be_dir() && stat.kind != Kind::Dir {
+                    return Err(("enter", rustix::io::Errno::NOTDIR.into()));
+                }
                 let found = self.look(&*dir, task, name.clone(), &seen, old.as_ref())?;
                 let standing = if self.is_foreign(&stat) { standing.kept() } else { standing };
+                let is_protected = standing.is_protected || task.part.is_kept();
+                let standing = Standing { is_protected, ..standing };
                 Ok(found.map(|found| Found { standing, ..found }))
             });
             match looked {
@@ -280,6 +295,7 @@ impl Walk<'_> {
                             is_foreign: is_foreign
                                 && self.options.select.mounts != Mounts::Cross
                                 && self.options.side == Side::Sender,
+                            part,
                             scope: names_below.scope.clone(),
                         });
                         dirs.push(name);
@@ -287,7 +303,9 @@ impl Walk<'_> {
                     found.push(entry);
                 }
                 Ok(None) => is_complete = false,
-                Err((_, error)) if error.kind() == io::ErrorKind::NotFound => is_complete = false,
+                Err((_, error)) if error.kind() == io::ErrorKind::NotFound && !task.part.must_have(&name) => {
+                    is_complete = false;
+                }
                 Err((operation, error)) => {
                     is_complete = false;
                     report.errors.push(io_error(names_below.path(&name), operation, error));
@@ -295,6 +313,7 @@ impl Walk<'_> {
             }
         }
         self.monitor.advance(Phase::Scan, found.len() as u64, 0);
+        is_complete &= task.part.is_everything();
         let first_child = self.add_places(task.place, dirs, children, own);
         Ok(Outcome::Listed(Listed {
             found,
@@ -303,6 +322,7 @@ impl Walk<'_> {
             is_partial,
             is_protected,
             spares,
+            is_way: task.part.is_only_way(),
             is_kept,
         }))
     }
@@ -494,6 +514,8 @@ struct Names<'a> {
     place: u32,
     path: Option<RelPath>,
     scope: Arc<Scope>,
+    /// The name that is looked at is only on the way to another, which no rule forbids.
+    is_way: bool,
 }
 
 impl Names<'_> {
@@ -518,7 +540,7 @@ impl Names<'_> {
 
     fn stand(&mut self, name: &Name, kind: Kind) -> Standing {
         let Options { select, side, base, prefix, .. } = self.walk.options;
-        if select.is_everything() {
+        if select.is_everything() || self.is_way {
             return Standing::default();
         }
         let path = self.path(name);

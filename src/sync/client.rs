@@ -9,13 +9,14 @@ use super::wire::{self, Use, Wire};
 use super::{Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::codec::Bounded;
 use crate::fs::mem::MemFs;
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_MAX, NAMED_BYTES_MAX, NAMED_MAX as NAMED_PATHS_MAX, PATH_BYTES_MAX};
 use crate::net::Link;
+use crate::path::named::Named;
 use crate::path::{Name, RelPath};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
-    Direction, Hello, MAKE_ALL, Message, TEXT_BYTES_MAX, Text, Welcome, WireSelect,
+    Direction, Hello, MAKE_ALL, Message, NAMED_MAX, TEXT_BYTES_MAX, Text, Welcome, WireSelect,
 };
 use crate::transfer::{ProtocolError, violation};
 
@@ -146,7 +147,7 @@ pub fn push_scanned(
     check(remote, options)?;
     let shape = from.shape.clone();
     let (path, make, only) = match &shape {
-        Shape::Contents => (remote.path(), 1, None),
+        Shape::Contents | Shape::Names => (remote.path(), 1, None),
         Shape::Dir(name) => (remote.path().join(name), 2, None),
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
         Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
@@ -160,7 +161,7 @@ pub fn push_scanned(
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
-        let welcome = greet(&wire, hello)?;
+        let welcome = greet(&wire, hello, options.named.as_deref())?;
         let tree = from.tree(welcome, options)?;
         source::run(tree, &wire, options)
     })();
@@ -208,7 +209,7 @@ pub fn list(link: Link, remote: &Remote, options: &Options) -> Result<Summary, S
         let nowhere = Place::new(MemFs::new().root(), Path::new("/"));
         Ok(match shape {
             Shape::File(name) => Place { only: Some(name.clone()), ..nowhere },
-            Shape::Contents | Shape::Dir(_) => nowhere,
+            Shape::Contents | Shape::Names | Shape::Dir(_) => nowhere,
         })
     };
     pull_into(link, remote, None, open, &options)
@@ -234,7 +235,7 @@ fn pull_into(
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
-        let welcome = greet(&wire, hello)?;
+        let welcome = greet(&wire, hello, options.named.as_deref())?;
         let profile = profile_of(&welcome)?;
         let name = last.filter(|_| !remote.contents());
         let shape = match (welcome.only, name) {
@@ -247,7 +248,7 @@ fn pull_into(
                 return Err(SyncError::Usage { text: format!("{name}: the directory is left out itself") });
             }
             (None, Some(name)) => Shape::Dir(name),
-            (None, None) => Shape::Contents,
+            (None, None) => Shape::of(options.named.as_deref()),
         };
         let place = open(&shape)?;
         place.lock()?;
@@ -275,6 +276,19 @@ fn check(remote: &Remote, options: &Options) -> Result<(), SyncError> {
     let bytes: usize = options.select.texts().iter().map(|rule| rule.len() + 2).sum();
     if bytes > FRAME_BYTES_MAX / 2 {
         let text = format!("filter rules of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
+        return Err(SyncError::Usage { text });
+    }
+    let paths = options.named.as_ref().map(|named| named.paths()).unwrap_or_default();
+    let bytes: usize = paths.iter().map(|(path, _)| path.as_bytes().len()).sum();
+    if paths.len() > NAMED_PATHS_MAX as usize || bytes > NAMED_BYTES_MAX {
+        let text = format!(
+            "{} paths of {bytes} bytes are named; at most {NAMED_PATHS_MAX} of {NAMED_BYTES_MAX} go to a server",
+            paths.len()
+        );
+        return Err(SyncError::Usage { text });
+    }
+    if paths.iter().any(|(path, _)| path.as_bytes().len() > PATH_BYTES_MAX) {
+        let text = format!("a path of more than {PATH_BYTES_MAX} bytes is named");
         return Err(SyncError::Usage { text });
     }
     Ok(())
@@ -323,6 +337,7 @@ pub(super) fn hello(
         references: Bounded::new(options.references.iter().map(|(of, dir)| (*of, text(dir))).collect())
             .unwrap_or_default(),
         hash_first: options.hash_first,
+        named: options.named.as_ref().map(|named| named.paths().len() as u32),
     }
 }
 
@@ -331,8 +346,12 @@ fn wish(direction: Direction, options: &Options) -> Profile {
     if direction == Direction::Push { options.profile } else { options.settable() }
 }
 
-pub(super) fn greet(wire: &Wire, hello: Hello) -> Result<Welcome, SyncError> {
+/// Says what is wished, with the paths that are `named`, and waits for the answer.
+pub(super) fn greet(wire: &Wire, hello: Hello, named: Option<&Named>) -> Result<Welcome, SyncError> {
     wire.outbox.message(&Message::Hello(Box::new(hello)));
+    for paths in named.map(Named::paths).unwrap_or_default().chunks(NAMED_MAX) {
+        wire.outbox.message(&Message::Named(Bounded::new(paths.to_vec()).unwrap_or_default()));
+    }
     let mut welcome = None;
     while welcome.is_none() {
         let payload = wire.inbox.recv().map_err(|_| FrameError::Cut)??;

@@ -47,6 +47,7 @@ use crate::hash::Hash;
 use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
+use crate::path::named::Named;
 use crate::scan::{Cache, ScanError, Select};
 use crate::snapshot::{Field, Profile, Snapshot};
 use crate::transfer::frame::FrameError;
@@ -87,6 +88,8 @@ pub struct Options {
     pub updates: Updates,
     /// Which names take part.
     pub select: Select,
+    /// The paths that the run is of, where it is not of everything.
+    pub named: Option<Arc<Named>>,
     /// Collect every change as an [`Item`].
     pub itemize: bool,
     /// When to compress.
@@ -119,6 +122,7 @@ impl Default for Options {
             profile: Profile::new(true, false),
             updates: Updates::default(),
             select: Select::default(),
+            named: None,
             itemize: false,
             compress: Compress::Adaptive,
             bandwidth_max: None,
@@ -232,7 +236,7 @@ fn unread(error: &ScanError) -> Problem {
         ScanError::Io { path, .. } | ScanError::Changed { path } | ScanError::Rules { path, .. } => {
             path.clone()
         }
-        ScanError::Build(_) => RelPath::root(),
+        ScanError::Build(_) | ScanError::Source { .. } => RelPath::root(),
     };
     Problem { path, text: error.to_string() }
 }

@@ -3,12 +3,16 @@
 //! `src/` means what is in the directory; `src` the directory itself, so that the destination gets a `src`
 //! below it; a file is a tree of one name. The destination's last name is made if it is not there.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::tree::root_error;
 use super::{Around, Place, SyncError};
+use crate::fs::layers::{Layer, layered};
 use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os};
+use crate::path::named::Named;
 use crate::path::{Name, RelPath};
 use crate::scan::Select;
 
@@ -29,9 +33,17 @@ pub enum Shape {
     Dir(Name),
     /// One file: the destination directory gets one of this name, or the destination is the file.
     File(Name),
+    /// Names that the destination directory gets; itself it stays as it is.
+    Names,
 }
 
 impl Shape {
+    /// That of a directory of which only what is `named` takes part.
+    #[must_use]
+    pub fn of(named: Option<&Named>) -> Shape {
+        if named.is_none_or(Named::is_told) { Shape::Contents } else { Shape::Names }
+    }
+
     /// Whether it is a directory that takes no part itself: then there is nothing to do.
     #[must_use]
     pub fn is_left_out(&self, select: &Select) -> bool {
@@ -66,6 +78,56 @@ pub fn source(path: &Path) -> Result<Source, SyncError> {
     }
 }
 
+/// A directory, and what is named of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The directory's path.
+    pub base: PathBuf,
+    /// What takes part of it.
+    pub named: Named,
+}
+
+/// Opens several directories of which only what is named takes part, as one tree. One that cannot be opened is an
+/// error of the scan.
+///
+/// # Errors
+/// [`SyncError::Root`] if none can be opened.
+pub fn sources(starts: &[Start]) -> Result<Source, SyncError> {
+    let (mut layers, mut failed) = (Vec::new(), Vec::new());
+    for Start { base, named } in starts {
+        match os::open_root(base) {
+            Ok(dir) => layers.push((base, Layer { dir, named: Arc::new(named.clone()) })),
+            Err(error) => failed.push((base, error)),
+        }
+    }
+    let errno = |error: &std::io::Error| error.raw_os_error().unwrap_or(0);
+    let mut lacking: Vec<(PathBuf, i32)> =
+        failed.iter().map(|(base, error)| ((*base).clone(), errno(error))).collect();
+    for (base, Layer { dir, named }) in &layers {
+        // That the name is not here does not show where another directory has it.
+        let shared = |name: &&Name| layers.iter().filter(|(_, layer)| layer.named.takes(name)).count() > 1;
+        for name in named.names().filter(shared) {
+            let path = || base.join(OsStr::from_bytes(name.as_bytes()));
+            lacking.extend(dir.stat(name).err().map(|error| (path(), errno(&error))));
+        }
+    }
+    let mut named = Named::default();
+    layers.iter().for_each(|(_, layer)| named.merge(&layer.named));
+    let place = match (layers.as_slice(), failed.pop()) {
+        ([], Some((base, error))) => return Err(root_error(base, "open", error)),
+        ([], None) => Place::new(MemFs::new().root(), Path::new(".")),
+        ([(base, only)], _) if starts.len() == 1 => Place::new(only.dir.clone(), base),
+        (layers, _) => {
+            let bases: Vec<&[u8]> = layers.iter().map(|(base, _)| base.as_os_str().as_bytes()).collect();
+            let view = layered(layers.iter().map(|(_, layer)| layer.clone()).collect());
+            // No path has a zero byte, so it is no other tree's.
+            let path = PathBuf::from(OsStr::from_bytes(&bases.join(&b'\0')));
+            Place { path, ..Place::new(view, layers[0].0) }
+        }
+    };
+    Ok(Source { place: Place { lacking, ..place }, shape: Shape::of(Some(&named)) })
+}
+
 impl Source {
     /// The source as a tree to send, its single file under the name the destination wants.
     #[must_use]
@@ -96,10 +158,10 @@ fn split(path: &Path) -> std::io::Result<(PathBuf, Name)> {
 /// [`SyncError::Root`] if it cannot be opened or made.
 pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, SyncError> {
     match shape {
-        Shape::Contents => open_or_create(path, dry_run),
+        Shape::Contents | Shape::Names => open_or_create(path, dry_run),
         Shape::Dir(name) => {
             let outer = open_or_create(path, dry_run)?;
-            let inner = path.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
+            let inner = path.join(OsStr::from_bytes(name.as_bytes()));
             let (root, made) =
                 enter(&outer.root, name, true, dry_run).map_err(|error| root_error(&inner, "open", error))?;
             Ok(Place { around: outer.around, made, ..Place::new(root, &inner).named(name) })

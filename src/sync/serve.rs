@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::client::agent;
 use super::resolve::{self, Below, Shape, below};
@@ -15,11 +16,13 @@ use super::wire::{self, Use};
 use super::{Around, Options, Place, SyncError, Tree, destination, source};
 use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
+use crate::limits::{NAMED_BYTES_MAX, NAMED_MAX};
 use crate::net::Link;
+use crate::path::named::Named;
 use crate::path::{Escaped, Name, RelPath};
 use crate::scan::{Mounts, Select, Sizes};
 use crate::snapshot::Profile;
-use crate::transfer::frame::FrameReader;
+use crate::transfer::frame::{FrameError, FrameReader};
 use crate::transfer::message::{Direction, Hello, MAKE_ALL, Message, Report, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
@@ -139,6 +142,7 @@ fn session(
     let profile = wished.meet(Profile::new(may_own, !push || setid).with_executability());
 
     let select = selected(&hello.select)?;
+    let named = named(hello, wire)?.map(Arc::new);
     let asked = Options {
         delete: hello.delete,
         dry_run: hello.dry_run,
@@ -146,6 +150,7 @@ fn session(
         hash_first: hello.hash_first,
         params,
         select,
+        named,
         itemize: false,
         updates: hello.updates,
         removal: hello.removal.clone(),
@@ -173,6 +178,34 @@ fn session(
         tree.keep(&asked);
         Ok(sent.outcome.report)
     }
+}
+
+/// The paths that the client names.
+fn named(hello: &Hello, wire: &wire::Wire) -> Result<Option<Named>, SyncError> {
+    let Some(count) = hello.named else { return Ok(None) };
+    if count > NAMED_MAX {
+        return Err(violation("too many paths are named").into());
+    }
+    let (mut named, mut taken, mut bytes) = (Named::default(), 0, 0);
+    while taken < count {
+        let payload = wire.inbox.recv().map_err(|_| FrameError::Cut)??;
+        payload.for_each(|message, _| {
+            let Message::Named(paths) = message else {
+                return Err(violation("a message before the paths that are named"));
+            };
+            for (path, reach) in paths.iter() {
+                (taken, bytes) = (taken + 1, bytes + path.as_bytes().len());
+                if taken > count || bytes > NAMED_BYTES_MAX {
+                    return Err(violation(
+                        "more paths are named than were announced, or longer ones than may be",
+                    ));
+                }
+                named.add(path, *reach);
+            }
+            Ok::<(), ProtocolError>(())
+        })?;
+    }
+    Ok(Some(named))
 }
 
 /// What takes part, as the client says.

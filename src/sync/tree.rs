@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Around, Options, SyncError};
 use crate::fs::{DirRef, Time, os};
-use crate::path::{Name, RelPath};
-use crate::scan::{self, Cache, Index, Key, Opener, Scan, Side, scan};
+use crate::path::{Escaped, Name, RelPath};
+use crate::scan::{self, Cache, Index, Key, Opener, Scan, ScanError, Side, scan};
 use crate::snapshot::Profile;
 
 /// Where a tree is.
@@ -27,6 +27,8 @@ pub struct Place {
     pub prefix: RelPath,
     /// What rules of absolute paths hold the root's path to be.
     pub shown: Vec<u8>,
+    /// Sources that could not be opened, and the error's number.
+    pub lacking: Vec<(PathBuf, i32)>,
 }
 
 impl Place {
@@ -36,7 +38,16 @@ impl Place {
         let around = Around::Local(path.to_owned());
         let path = absolute(path);
         let shown = path.as_os_str().as_encoded_bytes().to_vec();
-        Place { root, path, only: None, around, made: false, prefix: RelPath::root(), shown }
+        Place {
+            root,
+            path,
+            only: None,
+            around,
+            made: false,
+            prefix: RelPath::root(),
+            shown,
+            lacking: Vec::new(),
+        }
     }
 
     /// This place as a directory of that name, which is copied itself.
@@ -145,12 +156,17 @@ impl Tree {
         (scanning.prefix, scanning.base) = (place.prefix.clone(), place.base());
         scanning.threads = options.threads;
         scanning.only = place.only.clone();
+        scanning.named = options.named.clone();
+        scanning.deletes = options.delete || options.removal.force;
         let stat = place.root.stat_self().map_err(|error| root_error(&place.path, "stat", error))?;
         let cache = options.cache.clone().filter(|_| place.only.is_none()).map(|cache| {
             // No path has a zero byte.
             let mut path = place.path.as_os_str().as_encoded_bytes().to_vec();
             if !seen.is_empty() {
                 path.extend_from_slice(&[b"\0", seen.as_bytes()].concat());
+            }
+            for (named, reach) in options.named.iter().flat_map(|named| named.paths()) {
+                path.extend_from_slice(&[b"\0", named.as_bytes(), b"\0", &[reach as u8][..]].concat());
             }
             let key = Key::new(&path, &stat, &scanning.select, scanning.side, &scanning.params);
             (cache, key)
@@ -159,7 +175,11 @@ impl Tree {
             Some((cache, key)) if !options.checksum => cache.load(key),
             _ => None,
         };
-        let scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
+        let mut scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
+        scan.errors.extend(place.lacking.iter().map(|(path, errno)| ScanError::Source {
+            path: Escaped(path.as_os_str().as_encoded_bytes()).to_string(),
+            source: std::io::Error::from_raw_os_error(*errno),
+        }));
         // Racily clean files lose their root, so a tree that has all of them is as it was kept.
         let root = scan.snapshot.root();
         let known = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);

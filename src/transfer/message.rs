@@ -10,6 +10,7 @@ use crate::codec::Bounded;
 use crate::fs::Time;
 use crate::hash::Hash;
 use crate::limits;
+use crate::path::named::Reach;
 use crate::path::{Name, RelPath};
 use crate::snapshot::{Digests, DirId, Meta, Snapshot};
 use crate::transfer::delta;
@@ -27,6 +28,8 @@ pub const OPS_MAX: usize = 16_384;
 pub const REQUEST_MAX: usize = 4096;
 /// Paths of one [`Message::Spared`] at most.
 pub const SPARED_MAX: usize = 128;
+/// Paths of one [`Message::Named`] at most.
+pub const NAMED_MAX: usize = 128;
 /// Rules at most.
 pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
@@ -187,6 +190,9 @@ pub struct Hello {
     pub references: Bounded<(Purpose, Text), REFERENCES_MAX>,
     /// Read every file whose root is not known before the session.
     pub hash_first: bool,
+    /// How many paths are named, of which alone the session is; they follow at once ([`Message::Named`]). None: it is of
+    /// everything. At most [`limits::NAMED_MAX`].
+    pub named: Option<u32>,
 }
 
 /// Which names take part: each end applies what binds it to its own tree.
@@ -818,6 +824,8 @@ pub enum Message<'a> {
     /// Sender → receiver, before its last `Tree`: files that it has and does not copy. What the receiver has in their
     /// place is not deleted.
     Spared(Bounded<RelPath, SPARED_MAX>),
+    /// Client → server, behind `Hello`: (a part of) the paths that are named, and how far they reach.
+    Named(Bounded<(RelPath, Reach), NAMED_MAX>),
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

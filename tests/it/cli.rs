@@ -10,5 +10,6 @@ mod local;
 mod measure;
 mod remote;
 mod select;
+mod sources;
 mod ssh;
 mod told;

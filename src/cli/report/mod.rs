@@ -72,7 +72,7 @@ impl Course {
         let (under, single) = match summary.shape.clone() {
             Some(Shape::Dir(name)) => (Some(name), None),
             Some(Shape::File(name)) => (None, Some(name)),
-            Some(Shape::Contents) | None => (None, None),
+            Some(Shape::Contents | Shape::Names) | None => (None, None),
         };
         // A file is what the destination became, unless that was to be a directory.
         let dir = |path: &Vec<u8>| root_of(summary) == Root::Told || path.ends_with(b"/");
@@ -160,7 +160,7 @@ fn bare_name(line: &Line<'_>, setting: &Setting) -> String {
 
 /// Whether a run's root directory is part of what it is about.
 pub(super) fn root_of(summary: &Summary) -> Root {
-    if matches!(summary.shape, Some(Shape::File(_))) { Root::Untold } else { Root::Told }
+    if matches!(summary.shape, Some(Shape::File(_) | Shape::Names)) { Root::Untold } else { Root::Told }
 }
 
 fn in_short(summary: &Summary, elapsed: Duration, dry_run: bool) -> String {

@@ -2,10 +2,6 @@
 
 #[derive(clap::Args)]
 pub(super) struct Always {
-    /// Directories are always entered; without DST, list them deeply.
-    #[arg(short, long)]
-    pub(super) recursive: bool,
-
     /// Both trees are always known before anything changes.
     #[arg(long, visible_aliases = ["i-r", "no-inc-recursive", "no-i-r"])]
     inc_recursive: bool,
@@ -38,22 +34,4 @@ pub(super) struct Always {
     /// Nobody here has a message of the day.
     #[arg(long)]
     no_motd: bool,
-}
-
-impl Always {
-    /// Whether a listing goes into directories.
-    pub(super) fn is_deep(&self) -> bool {
-        let Always {
-            recursive,
-            inc_recursive: _,
-            secluded_args: _,
-            fsync: _,
-            msgs2stderr: _,
-            eight_bit_output: _,
-            delay_updates: _,
-            fuzzy: _,
-            no_motd: _,
-        } = self;
-        *recursive
-    }
 }

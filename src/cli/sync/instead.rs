@@ -52,9 +52,10 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--temp-dir", "-T"], "leave it out: files are staged beside their place, to be renamed into it"),
+    (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
     (
-        &["--old-dirs", "--old-d", "--no-recursive", "--no-r"],
-        "directories are always entered; --exclude leaves some out",
+        &["--no-implied-dirs"],
+        "with -R, write /./ before the part of a path that is to be made at the destination",
     ),
     (&["--motd"], "nobody here has a message of the day"),
 ];

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::connect::connect;
+use super::super::error::Usage;
 use super::super::interrupt::Interrupt;
 use super::super::listing::listing;
 use super::super::location::Location;
@@ -18,12 +19,15 @@ use crate::sync::client::{self, Remote};
 use crate::sync::{Options, Summary, SyncError, Tree, resolve};
 
 /// Prints what the source holds.
-pub(super) fn run(args: Args, voice: &Voice) -> Done {
+pub(super) fn run(args: &Args, voice: &Voice) -> Done {
     let progress = Arc::new(Progress::new(!voice.quiet));
     let home = home()?;
     let options = args.options(voice, &home, progress.clone())?;
     let mut sizes = HashMap::new();
-    let listed = match Location::parse(&args.source)? {
+    let [source] = args.sources.paths() else {
+        return Err(Usage::new("only one SRC is listed").into());
+    };
+    let listed = match Location::parse(source)? {
         Location::Local(path) => scanned(resolve::source(&path)?, &options, &mut sizes)?,
         Location::Remote { server, remote } => {
             let interrupt = Interrupt::arm(progress.clone())?;
@@ -41,7 +45,7 @@ pub(super) fn run(args: Args, voice: &Voice) -> Done {
     progress.finish();
     report::problems(&listed.problems);
     let course = Course::default().of(&listed, std::time::Duration::ZERO);
-    let deep = args.always.is_deep() || args.metadata.archive;
+    let deep = args.sources.is_deep(args.metadata.archive);
     // A server does not tell how long its directories are.
     let size = |path: &RelPath| sizes.get(path).copied().unwrap_or(0);
     for line in listing(&listed, &course.setting, voice.human, deep, size) {

@@ -13,10 +13,11 @@ mod owners;
 mod plan;
 mod rules;
 mod selection;
+mod sources;
 mod stop;
 mod writing;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +32,7 @@ use self::metadata::Metadata;
 use self::output::Output;
 use self::plan::Plan;
 use self::selection::Selection;
+use self::sources::{Origin, Sources};
 use self::stop::Stop;
 use self::writing::Writing;
 use super::connect::{Wish, connect};
@@ -45,12 +47,13 @@ use super::ssh::{self, Far, Lifeline};
 use super::{Done, home, json, say};
 use crate::net::{Home, Link};
 use crate::path::Name;
+use crate::scan::Mounts;
 use crate::sync::client::{self, Remote};
 use crate::sync::{Options, Summary, resolve, sync_dirs};
 
-/// Make DST what SRC is.
+/// Make DST what SRC is, or several of them together.
 ///
-/// SRC and DST are paths; one of the two may be remote: [USER@]HOST:PATH over ssh, where nothing but ssh needs to
+/// SRC and DST are paths, DST the last; either all SRC or DST may be remote: [USER@]HOST:PATH over ssh, where nothing but ssh needs to
 /// listen, or syncline://HOST[:PORT]/MODULE[/PATH] at a daemon. A remote PATH begins at the home. As in rsync,
 /// `src/` means what is in the directory, `src` the directory itself, so that DST gets a `src` in it. Times,
 /// permissions, symbolic links, hard links and, as root, owners are kept. Names that SRC has not stay, unless
@@ -63,13 +66,8 @@ use crate::sync::{Options, Summary, resolve, sync_dirs};
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct Args {
-    /// What to copy.
-    #[arg(value_name = "SRC")]
-    source: OsString,
-
-    /// Where to. Without it SRC is listed.
-    #[arg(value_name = "DST")]
-    destination: Option<OsString>,
+    #[command(flatten, next_help_heading = "Which sources")]
+    sources: Sources,
 
     #[command(flatten, next_help_heading = "Which files")]
     selection: Selection,
@@ -105,9 +103,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Done {
     let voice = args.output.voice();
-    let done = match &args.destination {
-        Some(_) if !args.output.list_only => plan_and_sync(args, &voice),
-        _ => list::run(args, &voice),
+    let done = match args.sources.destination() {
+        Some(target) if !args.output.list_only => plan_and_sync(&args, target, &voice),
+        _ => list::run(&args, &voice),
     };
     match done {
         Ok(code) => Ok(code),
@@ -126,10 +124,10 @@ pub(super) fn run(args: Args) -> Done {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a run took is for people, and decides nothing")]
-fn plan_and_sync(args: Args, voice: &Voice) -> Done {
-    let target = args.destination.clone().unwrap_or_default();
-    let (from, to) = (Location::parse(&args.source)?, Location::parse(&target)?);
-    let course = args.course(&from, &to, &target);
+fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
+    let to = Location::parse(target)?;
+    let from = args.sources.origin(args.metadata.archive, args.selection.from0())?;
+    let course = args.course(&from, &to, target);
     let log = args.output.log()?;
     let stop = args.stop.after()?;
     let progress = Arc::new(args.output.watch(under(&from)));
@@ -137,11 +135,16 @@ fn plan_and_sync(args: Args, voice: &Voice) -> Done {
     let run = Run {
         wish: args.connection.wish(),
         ssh: args.connection.ssh(),
-        options: args.options(voice, &home, progress.clone())?,
+        options: Options { named: from.named(), ..args.options(voice, &home, progress.clone())? },
         interrupt: Interrupt::arm(progress.clone())?,
         home,
         progress: progress.clone(),
     };
+    // What is beyond the first file system would be taken for empty.
+    if run.options.named.is_some() && run.options.select.mounts != Mounts::Cross {
+        let hint = "run it once for each SRC";
+        return Err(Usage::new("-x is for one SRC alone, without -R, -d or --files-from").hint(hint).into());
+    }
     if let Some(time) = stop {
         run.interrupt.after(time, progress.clone())?;
     }
@@ -179,9 +182,9 @@ fn plan_and_sync(args: Args, voice: &Voice) -> Done {
 
 /// The name at the destination below which everything of a local source is. Of a remote one it is not known yet
 /// whether it is a directory.
-fn under(from: &Location) -> Option<Name> {
+fn under(from: &Origin) -> Option<Name> {
     match from {
-        Location::Local(path) if !resolve::means_contents(path.as_os_str().as_bytes()) => {
+        Origin::Whole(Location::Local(path)) if !resolve::means_contents(path.as_os_str().as_bytes()) => {
             resolve::is_dir(path).then(|| Name::new(path.file_name()?.as_bytes()).ok()).flatten()
         }
         _ => None,
@@ -207,15 +210,15 @@ impl Args {
     }
 
     /// What is known of a run before it begins.
-    fn course(&self, from: &Location, to: &Location, target: &OsStr) -> Course {
-        let local = |place: &Location| matches!(place, Location::Local(_));
-        let view = View { sent: !local(to), checksum: self.writing.checksum };
+    fn course(&self, from: &Origin, to: &Location, target: &OsStr) -> Course {
+        let is_remote = !matches!(to, Location::Local(_));
+        let view = View { sent: is_remote, checksum: self.writing.checksum };
         let made = match to {
             Location::Local(path) if !resolve::is_dir(path) => Some(target.as_bytes().to_vec()),
             _ => None,
         };
-        let source = local(from).then(|| self.source.as_bytes().to_vec());
-        let setting = Setting { view, received: !local(from), source, ..Setting::default() };
+        let source = from.shown();
+        let setting = Setting { view, received: from.remote().is_some(), source, ..Setting::default() };
         Course { setting, made, ..Course::default() }
     }
 }
@@ -231,10 +234,10 @@ struct Run {
 }
 
 impl Run {
-    fn sync(&self, from: Location, to: Location, options: &Options) -> anyhow::Result<Summary> {
-        Ok(match (from, to) {
-            (Location::Local(from), Location::Local(to)) => {
-                let source = resolve::source(&from)?;
+    fn sync(&self, from: Origin, to: Location, options: &Options) -> anyhow::Result<Summary> {
+        Ok(match (from.remote(), to) {
+            (None, Location::Local(to)) => {
+                let source = from.open()?;
                 let shape = source.shape.clone();
                 if shape.is_left_out(&options.select) {
                     return Ok(Summary::default());
@@ -246,30 +249,25 @@ impl Run {
                 let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
                 Summary { shape: Some(shape), ..summary }
             }
-            (Location::Local(from), Location::Remote { server, remote }) => {
-                let source = resolve::source(&from)?;
-                let scanning = client::Scanning::begin(source, options);
+            (None, Location::Remote { server, remote }) => {
+                let scanning = client::Scanning::begin(from.open()?, options);
                 client::push_scanned(self.connect(&server)?, &remote, scanning, options)?
             }
-            (Location::Remote { server, remote }, Location::Local(to)) => {
-                client::pull(self.connect(&server)?, &remote, &to, options)?
+            (Some(Location::Remote { server, remote }), Location::Local(to)) => {
+                client::pull(self.connect(server)?, remote, &to, options)?
             }
-            (Location::Local(from), Location::Ssh { host, path }) => {
+            (None, Location::Ssh { host, path }) => {
                 let far = Far::start(&host, &self.ssh, &self.progress)?;
-                let source = resolve::source(&from)?;
-                let scanning = client::Scanning::begin(source, options);
+                let scanning = client::Scanning::begin(from.open()?, options);
                 let (link, _lifeline) = self.link(far)?;
                 client::push_scanned(link, &Remote::Account(path), scanning, options)?
             }
-            (Location::Ssh { host, path }, Location::Local(to)) => {
-                let far = Far::start(&host, &self.ssh, &self.progress)?;
+            (Some(Location::Ssh { host, path }), Location::Local(to)) => {
+                let far = Far::start(host, &self.ssh, &self.progress)?;
                 let (link, _lifeline) = self.link(far)?;
-                client::pull(link, &Remote::Account(path), &to, options)?
+                client::pull(link, &Remote::Account(path.clone()), &to, options)?
             }
-            (
-                Location::Remote { .. } | Location::Ssh { .. },
-                Location::Remote { .. } | Location::Ssh { .. },
-            ) => {
+            (Some(_), _) => {
                 let hint = "run syncline on one of the two machines";
                 return Err(Usage::new("SRC and DST are both remote").hint(hint).into());
             }

@@ -33,6 +33,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether names in files end in a NUL.
+    pub(super) fn from0(&self) -> bool {
+        self.rules.from0
+    }
+
     /// `backup_suffix`: what names that are not deleted end in.
     pub(super) fn apply(&self, options: &mut Options, backup_suffix: Option<&OsStr>) -> anyhow::Result<()> {
         options.select = Select {

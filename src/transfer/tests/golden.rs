@@ -8,6 +8,7 @@ use super::bed::{Rng, name, path};
 use crate::codec::{Bounded, decode, encode_into};
 use crate::fs::Time;
 use crate::hash::Hash;
+use crate::path::named::Reach;
 use crate::snapshot::Meta;
 use crate::transfer::delta::recipe::Op;
 use crate::transfer::delta::{Bits, Digests, Span, Turn};
@@ -112,6 +113,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         writing: Writing { sparse: true, ..Writing::default() },
         references: list(vec![(Purpose::Link, text("../yesterday"))]),
         hash_first: true,
+        named: Some(2),
     };
     let tree = Tree {
         root: Some(hash(9)),
@@ -185,6 +187,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::Changes { dir: 1, first: 10, more: true, steps: list(steps()), metas: list(metas()) },
         Message::ChunkSteps { file: 5, more: false, steps: list(chunk_steps(chunk)) },
         Message::Spared(list(vec![path("a/large"), path("b")])),
+        Message::Named(list(vec![(path("a/b"), Reach::All), (path("c"), Reach::Names)])),
     ]
 }
 

@@ -7,6 +7,7 @@
 
 mod deletion;
 mod metadata;
+mod sources;
 mod trees;
 mod updates;
 mod writing;
@@ -41,10 +42,12 @@ struct Table {
     mixed: bool,
     /// Whether files may have several names.
     links: bool,
-    /// The destination.
-    target: &'static str,
     /// Whether the itemized lines are compared too, where nothing moves: of that only we tell.
     lines: bool,
+    /// What both get behind the arguments of each case.
+    paths: &'static [&'static str],
+    /// What stands in a file `list`, in the directory where both run.
+    list: &'static str,
     /// Trees that each set of arguments is tried on.
     seeds: u64,
 }
@@ -56,8 +59,9 @@ impl Default for Table {
             ours: &["-a"],
             mixed: true,
             links: true,
-            target: "dst",
             lines: false,
+            paths: &["src/", "dst"],
+            list: "",
             seeds: 4,
         }
     }
@@ -78,14 +82,15 @@ impl Table {
 }
 
 /// One case.
-fn compare(Table { theirs, ours, mixed, links, target, lines, .. }: Table, set: &[&str], seed: u64) {
+fn compare(Table { theirs, ours, mixed, links, paths, list, lines, .. }: Table, set: &[&str], seed: u64) {
     let temp = tempfile::tempdir().unwrap();
     let run = |name: &str, program: &mut Command, common: &[&str]| {
         let dir = temp.path().join(name);
         trees::make(&dir, seed, mixed, links);
+        std::fs::write(dir.join("list"), list).unwrap();
         let before = listing(&dir);
         let itemize: &[&str] = if lines { &["-i"] } else { &[] };
-        program.args(common).args(itemize).args(set).args(["src/", target]).current_dir(&dir);
+        program.args(common).args(itemize).args(set).args(paths).current_dir(&dir);
         let output = program.output().unwrap();
         (before, listing(&dir), output)
     };

@@ -16,7 +16,7 @@ fn files_are_written_in_place_or_only_grow() {
 fn files_of_other_trees_stand_for_missing_ones() {
     // Of files with several names rsync goes by each name, we by the first. What is there already it links too, and
     // symbolic links.
-    let table = Table { links: false, target: "new", seeds: 4, ..Table::default() };
+    let table = Table { links: false, paths: &["src/", "new"], seeds: 4, ..Table::default() };
     table.check(&[
         &["--link-dest=../ref"],
         &["--link-dest=../ref", "--delete"],

@@ -1,6 +1,7 @@
 //! A real ssh to a server of its own on loopback, and what `syncline` does over it.
 
 mod once;
+mod sources;
 mod sshd;
 
 use std::fs;

@@ -1,0 +1,109 @@
+//! Something that can be looked at as a directory → a [`Dir`] that refuses with `EROFS` whatever would change it.
+
+use std::any::Any;
+use std::io;
+
+use rustix::io::Errno;
+
+use super::{Attrs, Dir, DirRef, FileRef, Kind, Stat};
+use crate::path::Name;
+
+/// What a view of directories has to say: the reading half of [`Dir`].
+pub(super) trait View: Send + Sync + 'static {
+    fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>>;
+    fn stat_self(&self) -> io::Result<Stat>;
+    /// The directory that has a name, and the name there.
+    fn real<'a>(&'a self, name: &Name) -> io::Result<(&'a DirRef, Name)>;
+    fn open_dir(&self, name: &Name) -> io::Result<DirRef>;
+    fn open_dir_through(&self, name: &Name) -> io::Result<DirRef>;
+}
+
+/// A view as a directory.
+pub(super) struct ReadOnly<V>(pub(super) V);
+
+fn refused<T>() -> io::Result<T> {
+    Err(Errno::ROFS.into())
+}
+
+impl<V: View> Dir for ReadOnly<V> {
+    fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>> {
+        self.0.list()
+    }
+    fn stat(&self, name: &Name) -> io::Result<Stat> {
+        let (dir, name) = self.0.real(name)?;
+        dir.stat(&name)
+    }
+    fn stat_self(&self) -> io::Result<Stat> {
+        self.0.stat_self()
+    }
+    fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
+        let (dir, name) = self.0.real(name)?;
+        dir.read_link(&name)
+    }
+    fn stat_through(&self, name: &Name) -> io::Result<Stat> {
+        let (dir, name) = self.0.real(name)?;
+        dir.stat_through(&name)
+    }
+    fn open_dir_through(&self, name: &Name) -> io::Result<DirRef> {
+        self.0.open_dir_through(name)
+    }
+    fn open_file_through(&self, name: &Name) -> io::Result<FileRef> {
+        let (dir, name) = self.0.real(name)?;
+        dir.open_file_through(&name)
+    }
+    fn open_dir(&self, name: &Name) -> io::Result<DirRef> {
+        self.0.open_dir(name)
+    }
+    fn open_file(&self, name: &Name) -> io::Result<FileRef> {
+        let (dir, name) = self.0.real(name)?;
+        dir.open_file(&name)
+    }
+    fn open_file_rw(&self, _: &Name) -> io::Result<FileRef> {
+        refused()
+    }
+    fn create_file(&self, _: &Name, _: u32) -> io::Result<FileRef> {
+        refused()
+    }
+    fn create_dir(&self, _: &Name, _: u32) -> io::Result<DirRef> {
+        refused()
+    }
+    fn create_symlink(&self, _: &Name, _: &[u8]) -> io::Result<()> {
+        refused()
+    }
+    fn link(&self, _: &Name, _: &dyn Dir, _: &Name) -> io::Result<()> {
+        refused()
+    }
+    fn rename(&self, _: &Name, _: &dyn Dir, _: &Name) -> io::Result<()> {
+        refused()
+    }
+    fn rename_new(&self, _: &Name, _: &dyn Dir, _: &Name) -> io::Result<()> {
+        refused()
+    }
+    fn exchange(&self, _: &Name, _: &Name) -> io::Result<()> {
+        refused()
+    }
+    fn remove_file(&self, _: &Name) -> io::Result<()> {
+        refused()
+    }
+    fn remove_dir(&self, _: &Name) -> io::Result<()> {
+        refused()
+    }
+    fn set_attrs(&self, _: &Name, _: &Attrs) -> io::Result<()> {
+        refused()
+    }
+    fn set_attrs_self(&self, _: &Attrs) -> io::Result<()> {
+        refused()
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync_fs(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn try_lock(&self) -> io::Result<Result<(), Option<u32>>> {
+        Ok(Ok(()))
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
