@@ -52,6 +52,16 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--temp-dir", "-T"], "leave it out: files are staged beside their place, to be renamed into it"),
+    (&["--xattrs", "-X", "--acls", "-A"], "extended attributes and ACLs are not copied yet"),
+    (
+        &["--devices", "--specials", "-D"],
+        "devices, FIFOs and sockets are not copied yet: they are skipped with a notice",
+    ),
+    (&["--atimes", "-U", "--crtimes", "-N"], "access and creation times are not copied yet"),
+    (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
+    (&["--no-hard-links", "--no-H"], "hard links are always kept"),
+    (&["--partial-dir"], "leave it out: verified chunks are kept beside their place"),
+    (&["--remove-source-files"], "remove them yourself when a run has ended with 0"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
     (
         &["--no-implied-dirs"],
