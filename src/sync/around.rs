@@ -27,12 +27,17 @@ impl Around {
     /// The path that `written` names, and `below` it: its index is kept by that.
     pub(super) fn path(&self, written: &[u8], below: &RelPath) -> PathBuf {
         let below = OsStr::from_bytes(below.as_bytes());
-        let path = match self {
-            Around::Local(path) => path.join(OsStr::from_bytes(written)).join(below),
-            // No path of this machine, and none that a module has.
-            Around::Module { .. } => PathBuf::from("/").join(OsStr::from_bytes(written)).join(below),
-        };
-        std::fs::canonicalize(&path).unwrap_or(path)
+        match self {
+            Around::Local(path) => {
+                let path = path.join(OsStr::from_bytes(written)).join(below);
+                std::fs::canonicalize(&path).unwrap_or(path)
+            }
+            // A peer's words lead to no path of this machine; the directory's inode tells the index apart.
+            Around::Module { path, .. } => {
+                let within = within(path, written).unwrap_or_default();
+                PathBuf::from(OsStr::from_bytes(within.as_bytes())).join(below)
+            }
+        }
     }
 
     /// The directory that `written` names: one that is there, and what follows, which may not be.
