@@ -125,7 +125,7 @@ pub struct Hello {
     pub module: Text,
     /// The path below the module's root.
     pub path: RelPath,
-    /// How many of the path's last names are made if they are not there; [`MAKE_ALL`] of them too.
+    /// How many of the path's last names are made if they are not there; [`MAKE_ALL`](super::MAKE_ALL) of them too.
     pub make: u8,
     /// Push: the tree is one file of this name. Pull: what a single file is to be called, if not by its own name.
     pub only: Option<Name>,
