@@ -141,7 +141,7 @@ pub struct Hello {
     pub dry_run: bool,
     /// Trust no index.
     pub checksum: bool,
-    /// Send an [`Item`] a change.
+    /// Send an [`Item`](super::Item) a change.
     pub itemize: bool,
     /// Which names change what the destination has.
     pub updates: Updates,
@@ -155,7 +155,7 @@ pub struct Hello {
     pub references: Bounded<(Purpose, Text), REFERENCES_MAX>,
     /// Read every file whose root is not known before the session.
     pub hash_first: bool,
-    /// How many paths are named, of which alone the session is; they follow at once ([`Message::Named`]). None: it is of
+    /// How many paths are named, of which alone the session is; they follow at once ([`Message::Named`](super::Message::Named)). None: it is of
     /// everything. At most [`limits::NAMED_MAX`].
     pub named: Option<u32>,
 }
