@@ -156,7 +156,7 @@ pub struct Hello {
     /// Read every file whose root is not known before the session.
     pub hash_first: bool,
     /// How many paths are named, of which alone the session is; they follow at once ([`Message::Named`](super::Message::Named)). None: it is of
-    /// everything. At most [`limits::NAMED_MAX`].
+    /// everything. At most [`limits::NAMED_MAX`](crate::limits::NAMED_MAX).
     pub named: Option<u32>,
 }
 
