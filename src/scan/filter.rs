@@ -24,6 +24,7 @@
 //! ```
 
 use super::glob::{Glob, Start};
+use crate::path::RelPath;
 
 /// Most patterns in one filter.
 pub const PATTERNS_MAX: usize = 4096;
@@ -71,6 +72,8 @@ enum Scope {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
+    /// What stands before each path, with a slash behind it: where the root is, seen from the rule's own.
+    base: Box<[u8]>,
     glob: Glob,
     scope: Scope,
     start: Start,
@@ -103,6 +106,28 @@ impl Filter {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// These patterns, and those of a directory above: `at` is where this filter's root is, seen from there.
+    #[must_use]
+    pub fn and_above(mut self, above: &Filter, at: &RelPath) -> Filter {
+        let base = if at.is_root() { Vec::new() } else { [at.as_bytes(), b"/"].concat() };
+        // For the cache's key: no path has a zero byte.
+        self.patterns.extend(above.patterns.iter().map(|pattern| [&base, &b"\0"[..], pattern].concat()));
+        let rules = above.rules.iter().cloned();
+        self.rules.extend(rules.map(|rule| Rule { base: [&base, &*rule.base].concat().into(), ..rule }));
+        self
+    }
+
+    /// Whether a path leads to or through what is excluded. What its last name stands for is not known, so that a
+    /// pattern for directories counts too.
+    #[must_use]
+    pub fn excludes_way(&self, path: &RelPath) -> bool {
+        let mut way = RelPath::root();
+        path.components().any(|name| {
+            way = way.join(&name);
+            self.excluded(way.as_bytes(), true) || self.excluded(way.as_bytes(), false) && way == *path
+        })
     }
 
     /// Whether the path (components joined by single slashes, relative to the root) is excluded itself. That
@@ -140,6 +165,7 @@ impl Rule {
             () => (Scope::Last(slashes + 1), Start::First),
         };
         Ok(Rule {
+            base: Box::default(),
             glob: if is_wild { Glob::new(body) } else { Glob::literal(body) },
             scope,
             start,
@@ -152,6 +178,13 @@ impl Rule {
         if path.is_empty() || self.dirs_only && !is_dir {
             return false;
         }
+        let whole;
+        let path = if self.base.is_empty() {
+            path
+        } else {
+            whole = [&self.base, path].concat();
+            &whole[..]
+        };
         let before: &[u8] = if self.scope == Scope::WholeBehindSlash { b"/" } else { b"" };
         let behind: &[u8] = if self.slash_behind_dirs && is_dir { b"/" } else { b"" };
         let text = match self.scope {

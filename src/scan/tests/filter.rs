@@ -128,3 +128,43 @@ proptest! {
         let _ = Filter::new(&[pattern]).unwrap().excluded(path.as_bytes(), true);
     }
 }
+
+#[test]
+fn patterns_of_a_directory_above_see_the_whole_way() {
+    let path = |text: &str| crate::path::RelPath::new(text.as_bytes()).unwrap();
+    let above = filter(&["/a/b/x", "b/y", "*.o", "/z"]);
+    let below = filter(&["own"]).and_above(&above, &path("a/b"));
+    for (name, expected) in [
+        ("x", true),
+        ("y", true),
+        ("c/y", false),
+        ("c/m.o", true),
+        ("z", false),
+        ("own", true),
+        ("a/b/x", false),
+    ] {
+        assert_eq!(below.excluded(name.as_bytes(), false), expected, "{name}");
+    }
+    // Elsewhere they mean something else, and a cache must know.
+    assert_ne!(below.patterns(), filter(&["own"]).and_above(&above, &path("a/c")).patterns());
+    let twice = below.clone().and_above(&filter(&["/q/x"]), &path("q"));
+    assert!(twice.excluded(b"x", false) && twice.excluded(b"y", false));
+}
+
+#[test]
+fn a_way_is_excluded_where_any_of_its_names_is() {
+    let filter = filter(&["/a/b", "dir/", "*.o"]);
+    for (way, expected) in [
+        ("", false),
+        ("a", false),
+        ("a/b", true),
+        ("a/b/c", true),
+        ("x/dir", true),
+        ("x/dir/y", true),
+        ("x.o", true),
+        ("x/y", false),
+    ] {
+        let path = crate::path::RelPath::new(way.as_bytes()).unwrap();
+        assert_eq!(filter.excludes_way(&path), expected, "{way}");
+    }
+}
