@@ -13,6 +13,7 @@ use super::{
     meta_change, violation,
 };
 use crate::hash::Hash;
+use crate::path::RelPath;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
 use crate::transfer::message::{MetaCoder, WireChild, WireMeta};
 
@@ -105,6 +106,8 @@ impl Receiver {
                 self.wanted.refresh.push(id);
             }
         } else if let Some(theirs) = theirs.filter(|_| own.is_none() && self.populated)
+            // One that is the same elsewhere may hold what is refused here.
+            && self.refuses.is_none()
             && let Some(base) = { self.locals.dir(&self.own, theirs.content) }
         {
             let place = self.place_of(mirror);
@@ -170,7 +173,7 @@ impl Receiver {
         }
         listed.sort_unstable_by(|a, b| a.entry.name.cmp(&b.entry.name));
         let snapshot = self.own.clone();
-        let paired = self.pair(listed, own);
+        let paired = self.pair(listed, mirror, own);
         let entries = paired.iter().map(|pair| pair.listed.entry.clone()).collect();
         let mut children = self.mirror().fill(mirror, entries).map_err(build_error)?.into_iter();
         for Pair { listed: Listed { entry, id, dir, follows }, own: own_id, same } in paired {
@@ -219,7 +222,7 @@ impl Receiver {
 
     /// Finds what the destination's directory `own` has under each name, both in order; leaves out, or takes from
     /// here, what the caller's rules say. What the source has not is extra.
-    fn pair(&mut self, listed: Vec<Listed>, own: Option<DirId>) -> Vec<Pair> {
+    fn pair(&mut self, listed: Vec<Listed>, mirror: DirId, own: Option<DirId>) -> Vec<Pair> {
         let snapshot = self.own.clone();
         let mut own_ids = own.map_or(0..0, |own| snapshot.entry_ids(own)).map(EntryId).peekable();
         let mut paired = Vec::with_capacity(listed.len());
@@ -228,7 +231,14 @@ impl Receiver {
                 self.extra(extra);
             }
             let own = own_ids.next_if(|id| snapshot.entry(*id).name == listed.entry.name);
-            paired.extend(self.ruled(listed, own));
+            paired.extend(match self.is_refused(mirror, &listed) {
+                false => self.ruled(listed, own),
+                true => own.filter(|id| snapshot.entry(*id).node != Node::Special).map(|id| Pair {
+                    listed: Listed::own(snapshot.entry(id)),
+                    own,
+                    same: false,
+                }),
+            });
         }
         for id in own_ids {
             self.extra(id);
@@ -236,19 +246,33 @@ impl Receiver {
         paired
     }
 
+    /// Whether the caller takes nothing of an entry; then that is noted.
+    fn is_refused(&mut self, mirror: DirId, listed: &Listed) -> bool {
+        let Some(refuses) = self.refuses.as_ref().filter(|_| listed.id.is_some()) else { return false };
+        let path = self.dir_path(mirror).join(&listed.entry.name);
+        if !refuses(&path, listed.dir.is_some()) {
+            return false;
+        }
+        self.deviates = true;
+        self.refused.get_or_insert((path, 0)).1 += 1;
+        true
+    }
+
     /// An entry of the source as the caller's rules leave it; `None` if it is skipped.
     fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>) -> Option<Pair> {
         let updates = self.options.updates;
-        if listed.id.is_none() || updates == Updates::default() {
+        if listed.id.is_none() || updates == Updates::default() && self.refuses.is_none() {
             return Some(Pair { listed, own, same: false });
         }
         let snapshot = self.own.clone();
         let ours = own.map(|own| snapshot.entry(own));
         if let Node::File { size, root, link: Some(first) } = &listed.entry.node {
+            let refused = self.is_way_refused(first);
             let first = snapshot.find_path(first).map(|id| snapshot.entry(id));
             let alone = Node::File { size: *size, root: *root, link: None };
             let alone = Entry { node: alone, ..listed.entry.clone() };
-            if let Verdict::Keep | Verdict::Skip = update::verdict(&updates, &alone, first) {
+            let verdict = update::verdict(&updates, &alone, first);
+            if refused || matches!(verdict, Verdict::Keep | Verdict::Skip) {
                 // Its first name will not be this file.
                 self.deviates = true;
                 listed.entry = alone;
@@ -276,6 +300,16 @@ impl Receiver {
                 Some(Pair { listed, own, same })
             }
         }
+    }
+
+    /// Whether a file, or a directory above it, is refused.
+    fn is_way_refused(&self, file: &RelPath) -> bool {
+        let Some(refuses) = &self.refuses else { return false };
+        let mut way = RelPath::root();
+        file.components().any(|name| {
+            way = way.join(&name);
+            refuses(&way, way != *file)
+        })
     }
 
     /// Gives an entry that is here the source's metadata, unless the caller's rules leave it alone.
