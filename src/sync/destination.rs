@@ -24,7 +24,9 @@ use crate::transfer::locals::Locals;
 use crate::transfer::message::{
     self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
-use crate::transfer::receiver::{Action, FileId, Finale, Options as Wishes, Output, Place, Receiver};
+use crate::transfer::receiver::{
+    Action, FileId, Finale, Options as Wishes, Output, Place, Receiver, Refuses,
+};
 
 /// Batches of actions that wait for one staging thread at most.
 const QUEUE_BATCHES: usize = 4;
@@ -97,7 +99,10 @@ pub(super) fn run(
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
-    let mut machine = Receiver::new(own.clone(), locals, theirs, wishes)?;
+    let refuse = options.refuse.clone();
+    let refuses = (!refuse.is_empty())
+        .then(|| Box::new(move |path: &RelPath, dir| refuse.excluded(path.as_bytes(), dir)) as Refuses);
+    let mut machine = Receiver::refusing(own.clone(), locals, theirs, wishes, refuses)?;
     let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
     let session = Session { wire, options, tell_items, stage: &stage, empty, backup };
     let staged = session.stage(&mut machine, unread);
@@ -335,8 +340,13 @@ impl Session<'_> {
         mut machine: Receiver,
         staged: Staged,
     ) -> Result<(Received, Option<(Finale, Staged)>), SyncError> {
+        let refused = machine.refused().cloned();
         let mut finale = machine.finish()?;
         let mut staged = staged;
+        if let Some((path, count)) = refused {
+            let more = if count > 1 { format!(", and {} more names", count - 1) } else { String::new() };
+            staged.problems.push(Problem { path, text: format!("not accepted there{more}") });
+        }
         let mut builder = FrameBuilder::default();
         // What was decided last is told last.
         while let Some(Output::Message(Message::Items(items))) = machine.poll() {

@@ -77,12 +77,16 @@ pub struct Options {
     pub updates: Updates,
     /// Names to leave alone on both ends.
     pub exclude: Filter,
+    /// Names of the source that a destination takes nothing of, whatever the other end sends.
+    pub refuse: Filter,
     /// Collect every change as an [`Item`].
     pub itemize: bool,
     /// When to compress.
     pub compress: Compress,
     /// Bytes a second to send at most.
     pub bandwidth_max: Option<u64>,
+    /// Bytes a second to receive at most.
+    pub receive_max: Option<u64>,
     /// Threads that scan, hash and write, at each end.
     pub threads: usize,
     /// Where indexes are kept; none are without.
@@ -105,9 +109,11 @@ impl Default for Options {
             profile: Profile::new(true, false),
             updates: Updates::default(),
             exclude: Filter::default(),
+            refuse: Filter::default(),
             itemize: false,
             compress: Compress::Adaptive,
             bandwidth_max: None,
+            receive_max: None,
             threads,
             cache: None,
             monitor: Arc::new(()),

@@ -9,4 +9,5 @@ mod bench;
 mod local;
 mod measure;
 mod remote;
+mod serve;
 mod ssh;

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -128,7 +130,11 @@ impl Bench {
 
     /// Starts a daemon, and waits until it is ready.
     pub(super) fn start(&self, args: &[&str]) -> Daemon {
-        let mut command = self.command("server", args);
+        self.spawn(self.command("server", args))
+    }
+
+    /// Starts a daemon by another command, and waits until it is ready.
+    pub(super) fn spawn(&self, mut command: Command) -> Daemon {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -138,7 +144,15 @@ impl Bench {
             child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
             panic!("{line:?} {err}")
         };
-        Daemon { addr: addr.to_owned(), id: id.to_owned(), child }
+        // Read all the while, so that the daemon can always write.
+        let log = Arc::new(Mutex::new(String::new()));
+        let (err, heard) = (child.stderr.take().unwrap(), log.clone());
+        let listening = std::thread::spawn(move || {
+            for line in BufReader::new(err).lines() {
+                heard.lock().unwrap().push_str(&(line.unwrap() + "\n"));
+            }
+        });
+        Daemon { addr: addr.to_owned(), id: id.to_owned(), child, log, listening: Some(listening) }
     }
 }
 
@@ -167,6 +181,8 @@ pub(super) struct Daemon {
     pub(super) addr: String,
     pub(super) id: String,
     child: Child,
+    log: Arc<Mutex<String>>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -177,9 +193,18 @@ impl Daemon {
     /// Asks it to stop, and gives its exit code and its log.
     pub(super) fn stop(mut self) -> (i32, String) {
         terminate(&self.child);
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code().unwrap_or(-1), log)
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        self.listening.take().unwrap().join().unwrap();
+        (code, self.log.lock().unwrap().clone())
+    }
+
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// A line of its log so far that has this in it.
+    pub(super) fn log_line(&self, part: &str) -> Option<String> {
+        self.log.lock().unwrap().lines().find(|line| line.contains(part)).map(str::to_owned)
     }
 }
 
