@@ -55,6 +55,13 @@ pub(super) fn tell(summary: &Summary, elapsed: Duration, voice: Voice) -> io::Re
     out.flush()
 }
 
+/// Writes the totals alone to standard output: a line.
+pub(super) fn round(summary: &Summary, elapsed: Duration) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", closing(summary, elapsed, false))?;
+    out.flush()
+}
+
 fn closing(summary: &Summary, elapsed: Duration, dry_run: bool) -> String {
     let report = &summary.report;
     let counts = [

@@ -50,7 +50,19 @@ impl Scan {
         }
         let lists = lists.into_iter().map(|(id, at)| (EntryId(id), ChunkList::Kept(at))).collect();
         let (leftovers, errors) = (Vec::new(), Vec::new());
-        let (newly_complete, kept) = (false, Some(kept));
-        Scan { snapshot, prints, leftovers, errors, root_print, racy, newly_complete, lists, kept, others }
+        let (newly_complete, kept, linked) = (false, Some(kept), Vec::new());
+        Scan {
+            snapshot,
+            prints,
+            leftovers,
+            errors,
+            root_print,
+            racy,
+            newly_complete,
+            lists,
+            kept,
+            others,
+            linked,
+        }
     }
 }

@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+mod again;
 mod assemble;
 pub mod cache;
 mod encode;
@@ -46,6 +47,7 @@ mod tests;
 mod walk;
 mod wire;
 
+pub use again::{Changed, rescan};
 pub use cache::{Cache, Key};
 pub use filter::{Filter, FilterError, PATTERN_BYTES_MAX, PATTERNS_MAX};
 pub use hash::{FileHasher, hash_file};
@@ -204,6 +206,8 @@ pub struct Scan {
     kept: Option<Arc<Vec<u8>>>,
     /// The further names of a hard-linked file, by its first.
     others: HashMap<EntryId, Vec<EntryId>>,
+    /// Files that have further names, here or elsewhere.
+    linked: Vec<EntryId>,
 }
 
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::assemble::{Found, Listed, Outcome, assemble};
 use super::index::{Block, Index, Inode, RawEntry};
 use super::open::Handles;
-use super::{Fingerprint, Options, Scan, ScanError, Seen, meta_of};
+use super::{Changed, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
 use crate::fs::{Dir, DirRef, Kind, Stat};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
@@ -33,12 +33,24 @@ pub fn scan(
     options: &Options,
     monitor: &dyn Monitor,
 ) -> Result<Scan, ScanError> {
+    scan_changed(root, index, None, options, monitor)
+}
+
+/// As [`scan`]; where `changed` does not say that something may have changed, the index is believed.
+pub(super) fn scan_changed(
+    root: &DirRef,
+    index: Option<&Index>,
+    changed: Option<&Changed>,
+    options: &Options,
+    monitor: &dyn Monitor,
+) -> Result<Scan, ScanError> {
     monitor.begin(Phase::Scan, None, None);
     let index = index.filter(|index| index.params_id() == options.params.id());
     let clock = (options.now)();
     let stat = root.stat_self().map_err(|source| io_error(RelPath::root(), "stat", source))?;
     let walk = Walk {
         index,
+        changed,
         options,
         monitor,
         places: Mutex::default(),
@@ -49,7 +61,7 @@ pub fn scan(
         trusted: root.names_show_in_ctime().then_some(stat.dev),
     };
     let block = index.map(Index::root_block);
-    let first = Task { place: 0, inode: (stat.dev, stat.ino), block, is_kept: false };
+    let first = Task { place: 0, inode: (stat.dev, stat.ino), block, is_kept: false, is_new: false };
     locked(&walk.queue).tasks.push(first);
     let mut reports = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..walk.threads).map(|_| scope.spawn(|| walk.run(root))).collect();
@@ -80,6 +92,16 @@ struct Task {
     block: Option<usize>,
     /// The directory is what it was: that block has its names.
     is_kept: bool,
+    /// Another directory was here when the index was made.
+    is_new: bool,
+}
+
+/// A directory that was found in another.
+struct Child {
+    inode: Inode,
+    block: Option<usize>,
+    is_kept: bool,
+    is_new: bool,
 }
 
 #[derive(Default)]
@@ -104,6 +126,7 @@ impl Drop for EndOnPanic<'_> {
 
 struct Walk<'a> {
     index: Option<&'a Index>,
+    changed: Option<&'a Changed>,
     options: &'a Options,
     monitor: &'a dyn Monitor,
     /// Parent and name of each place but the root's.
@@ -172,6 +195,9 @@ impl Walk<'_> {
         own: &mut Vec<Task>,
         report: &mut Report,
     ) -> Result<Outcome, (&'static str, io::Error)> {
+        if let Some(carried) = self.carry(task, own) {
+            return Ok(Outcome::Listed(carried));
+        }
         let step = |place: u32| locked(&self.places)[place as usize - 1].clone();
         let dir = handles.open(task.place, step).map_err(|error| ("open", error))?;
         let kept_names = if task.is_kept { self.kept_names(task) } else { None };
@@ -219,7 +245,9 @@ impl Walk<'_> {
                         let block = old.as_ref().and_then(|old| old.block);
                         let same = |old: &RawEntry<'_>| !old.is_racy && old.print == entry.print;
                         let is_kept = self.trusted == Some(entry.print.dev) && old.as_ref().is_some_and(same);
-                        children.push((name, (entry.print.dev, entry.print.ino), block, is_kept));
+                        let is_new = task.is_new || names_below.is_new(&name);
+                        let inode = (entry.print.dev, entry.print.ino);
+                        children.push((name, Child { inode, block, is_kept, is_new }));
                     }
                     found.push(entry);
                 }
@@ -236,18 +264,37 @@ impl Walk<'_> {
         Ok(Outcome::Listed(Listed { found, first_child, is_complete, is_kept }))
     }
 
+    /// What the index has of a directory in which nothing has changed.
+    fn carry(&self, task: &Task, own: &mut Vec<Task>) -> Option<Listed> {
+        let (changed, block) = (self.changed?, self.index?.block(task.block?)?);
+        if task.is_new || block.inode != task.inode || changed.has_dir(&self.path(task.place)) {
+            return None;
+        }
+        let (len, mut found, mut children) = (block.len(), Vec::new(), Vec::new());
+        for raw in block {
+            let entry = raw.to_entry().filter(|_| raw.link.is_none())?;
+            if raw.kind == Kind::Dir {
+                let inode = (raw.print.dev, raw.print.ino);
+                let child = Child { inode, block: raw.block, is_kept: false, is_new: false };
+                children.push((entry.name.clone(), child));
+            }
+            let (print, is_racy, list) = (raw.print, raw.is_racy, raw.chunks);
+            found.push(Found { entry, print, nlink: 1, is_racy, list });
+        }
+        if found.len() != len {
+            return None;
+        }
+        let first_child = self.add_places(task.place, children, own);
+        Some(Listed { found, first_child, is_complete: true, is_kept: true })
+    }
+
     /// Numbers the directories that were found in one, and makes them this thread's next tasks.
-    fn add_places(
-        &self,
-        parent: u32,
-        dirs: Vec<(Name, Inode, Option<usize>, bool)>,
-        own: &mut Vec<Task>,
-    ) -> u32 {
+    fn add_places(&self, parent: u32, dirs: Vec<(Name, Child)>, own: &mut Vec<Task>) -> u32 {
         let mut places = locked(&self.places);
         let first = places.len() as u32 + 1;
-        for (place, (name, inode, block, is_kept)) in (first..).zip(dirs) {
+        for (place, (name, Child { inode, block, is_kept, is_new })) in (first..).zip(dirs) {
             places.push((parent, name));
-            own.push(Task { place, inode, block, is_kept });
+            own.push(Task { place, inode, block, is_kept, is_new });
         }
         first
     }
@@ -357,6 +404,11 @@ struct Names<'a> {
 impl Names<'_> {
     fn path(&mut self, name: &Name) -> RelPath {
         self.path.get_or_insert_with(|| self.walk.path(self.place)).join(name)
+    }
+
+    fn is_new(&mut self, name: &Name) -> bool {
+        let changed = self.walk.changed.filter(|changed| changed.has_trees());
+        changed.is_some_and(|changed| changed.has_tree(&self.path(name)))
     }
 
     fn is_excluded(&mut self, name: &Name, kind: Kind) -> bool {

@@ -95,6 +95,7 @@ pub struct Scanning {
 }
 
 enum Begun {
+    Tree(Box<Tree>),
     Dir(JoinHandle<Result<Tree, SyncError>>),
     /// What the file is called there, only the server knows.
     File(resolve::Source),
@@ -113,10 +114,20 @@ impl Scanning {
         Scanning { shape, tree: Begun::Dir(std::thread::spawn(scan)) }
     }
 
+    /// What was scanned before.
+    #[must_use]
+    pub fn done(shape: Shape, tree: Tree) -> Scanning {
+        Scanning { shape, tree: Begun::Tree(Box::new(tree)) }
+    }
+
     /// The tree as the server wants it.
     fn tree(self, welcome: Welcome, options: &Options) -> Result<Tree, SyncError> {
         let profile = profile_of(&welcome)?;
         match self.tree {
+            Begun::Tree(mut tree) => {
+                tree.set_profile(profile);
+                Ok(*tree)
+            }
             Begun::Dir(scan) => {
                 let mut tree = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
                 tree.set_profile(profile);
@@ -137,6 +148,23 @@ pub fn push_scanned(
     from: Scanning,
     options: &Options,
 ) -> Result<Summary, SyncError> {
+    let (summary, tree) = push_and_return(link, remote, from, options)?;
+    if !options.dry_run {
+        tree.keep(options);
+    }
+    Ok(summary)
+}
+
+/// As [`push_scanned`]; gives the tree too, with all that was learned of it, and keeps nothing of it in the cache.
+///
+/// # Errors
+/// [`SyncError`], if the run ended early.
+pub fn push_and_return(
+    link: Link,
+    remote: &Remote,
+    from: Scanning,
+    options: &Options,
+) -> Result<(Summary, Tree), SyncError> {
     check(remote, options)?;
     let (path, make, only) = match &from.shape {
         Shape::Contents => (remote.path(), 1, None),
@@ -155,9 +183,6 @@ pub fn push_scanned(
     let closed = super::close(wire, &result);
     let (tree, sent) = result?;
     closed?;
-    if !options.dry_run {
-        tree.keep(options);
-    }
     let totals = tree.scan.snapshot.totals();
     let received = destination::Received {
         root: sent.outcome.root,
@@ -169,7 +194,7 @@ pub fn push_scanned(
         problems: sent.problems,
         code: sent.outcome.code,
     };
-    Ok(super::summary_of(received, &tree.scan.errors, stats.wire()))
+    Ok((super::summary_of(received, &tree.scan.errors, stats.wire()), tree))
 }
 
 /// Makes the local tree at `to` what a server's tree is, by the rules of [`super::resolve`].

@@ -35,7 +35,8 @@ use std::sync::Arc;
 
 pub use around::Around;
 pub use error::SyncError;
-pub use local::sync_dirs;
+pub use local::{sync_dirs, sync_tree};
+pub use source::HASH_FIRST_BYTES;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 

@@ -11,3 +11,4 @@ mod measure;
 mod remote;
 mod serve;
 mod ssh;
+mod watch;

@@ -5,6 +5,7 @@ mod deletion;
 mod metadata;
 mod output;
 mod selection;
+mod watch;
 mod writing;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use self::deletion::Deletion;
 use self::metadata::Metadata;
 use self::output::Output;
 use self::selection::Selection;
+use self::watch::Watch;
 use self::writing::Writing;
 use super::connect::{Wish, connect};
 use super::error::{self, Usage};
@@ -63,6 +65,9 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "How files are compared and written")]
     writing: Writing,
 
+    #[command(flatten, next_help_heading = "How often")]
+    watch: Watch,
+
     #[command(flatten, next_help_heading = "What is told")]
     output: Output,
 
@@ -91,7 +96,8 @@ pub(super) fn run(args: Args) -> Done {
 #[expect(clippy::disallowed_methods, reason = "how long a run took is for people, and decides nothing")]
 fn plan_and_sync(args: Args, voice: Voice) -> Done {
     let (from, to) = (Location::parse(&args.source)?, Location::parse(&args.destination)?);
-    let progress = Arc::new(Progress::new(!voice.json));
+    let delay = args.watch.delay();
+    let progress = Arc::new(Progress::new(!voice.json && delay.is_none()));
     let home = home()?;
     let run = Run {
         wish: args.connection.wish(),
@@ -101,6 +107,9 @@ fn plan_and_sync(args: Args, voice: Voice) -> Done {
         home,
         progress: progress.clone(),
     };
+    if let Some(delay) = delay {
+        return watch::run(&run, from, to, delay, voice);
+    }
     let started = Instant::now();
     let result = run.sync(from, to);
     progress.finish();

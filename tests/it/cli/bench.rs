@@ -1,7 +1,7 @@
 //! A workbench: a folder with a home of its own, the program, and what to look for in what it did.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -10,6 +10,9 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// A name: its path, mode, time, and bytes.
+type Listed = (PathBuf, u32, i64, i64, Vec<u8>);
 
 pub(super) struct Bench {
     dir: TempDir,
@@ -93,25 +96,39 @@ impl Bench {
         }
     }
 
-    fn listing(&self, name: &str) -> Vec<(PathBuf, u32, i64, i64, Vec<u8>)> {
+    /// Whether two trees do so now; one that changes meanwhile, or is not there, does not.
+    pub(super) fn is_equal(&self, a: &str, b: &str) -> bool {
+        match (self.try_listing(a), self.try_listing(b)) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    fn listing(&self, name: &str) -> Vec<Listed> {
+        self.try_listing(name).unwrap()
+    }
+
+    fn try_listing(&self, name: &str) -> io::Result<Vec<Listed>> {
         let root = self.path(name);
         let mut open = vec![root.clone()];
         let mut listed = Vec::new();
         while let Some(path) = open.pop() {
-            let meta = path.symlink_metadata().unwrap();
+            let meta = path.symlink_metadata()?;
             let bytes = if meta.is_dir() {
-                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                for entry in fs::read_dir(&path)? {
+                    open.push(entry?.path());
+                }
                 Vec::new()
             } else if meta.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+                fs::read_link(&path)?.into_os_string().into_encoded_bytes()
             } else {
-                fs::read(&path).unwrap()
+                fs::read(&path)?
             };
             let path = path.strip_prefix(&root).unwrap().to_owned();
             listed.push((path, meta.mode(), meta.mtime(), meta.mtime_nsec(), bytes));
         }
         listed.sort();
-        listed
+        Ok(listed)
     }
 
     /// Starts a daemon with the home `server`, which lets in the client of `home`.
