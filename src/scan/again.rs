@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 
-use super::{Index, Options, Scan, ScanError, scan};
+use super::{Fingerprint, Index, Options, Scan, ScanError, scan};
 use crate::fs::DirRef;
 use crate::monitor::Monitor;
 use crate::path::RelPath;
@@ -89,7 +89,27 @@ pub fn rescan(
     for dir in before.linked.iter().map(|id| before.snapshot.dir_of(*id)) {
         changed.dir(before.snapshot.dir_path(dir));
     }
+    let found = scan_changed(root, index.as_ref(), Some(&changed), options, monitor)?;
+    let others = others(before, &found);
+    if others.is_empty() {
+        return Ok(found);
+    }
+    others.into_iter().for_each(|dir| changed.dir(dir));
     scan_changed(root, index.as_ref(), Some(&changed), options, monitor)
+}
+
+/// Where files that have been given further names since had their first: nobody tells of that there.
+fn others(before: &Scan, found: &Scan) -> Vec<RelPath> {
+    let inode = |print: &Fingerprint| (print.dev, print.ino);
+    let known: HashSet<(u64, u64)> =
+        before.linked.iter().map(|id| inode(&before.prints[id.0 as usize])).collect();
+    let linked = found.linked.iter().map(|id| inode(&found.prints[id.0 as usize]));
+    let new: HashSet<(u64, u64)> = linked.filter(|inode| !known.contains(inode)).collect();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let same = (0..).map(EntryId).zip(&before.prints).filter(|(_, print)| new.contains(&inode(print)));
+    same.map(|(id, _)| before.snapshot.dir_path(before.snapshot.dir_of(id))).collect()
 }
 
 impl Scan {

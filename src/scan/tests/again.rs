@@ -90,3 +90,84 @@ fn a_file_that_is_young_is_read_again_when_it_is_looked_at_and_not_before() {
     look(&bed, &found, &["a"], &[]);
     assert!(bed.faults.count(Op::OpenFile) > opened);
 }
+
+/// A stream of numbers, the same for the same seed.
+fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % below
+    }
+}
+
+#[test]
+fn any_course_of_changes_that_is_told_is_found() {
+    const DIRS: [&str; 6] = ["", "a", "a/b", "a/b/c", "d", "d/e"];
+    const NAMES: [&str; 6] = ["f", "g", "h", "b", "c", "e"];
+    for seed in 1..60 {
+        let mut bed = Bed::new(&[("a/b/c/x", b"1"), ("a/y", b"2"), ("d/e/z", b"3"), ("top", b"4")]);
+        let mut next = numbers(seed);
+        let (mut scan, _) = bed.sync();
+        for round in 0..12 {
+            let mut changed = Changed::default();
+            for _ in 0..=next(3) {
+                let (dir, other) = (DIRS[next(DIRS.len())], DIRS[next(DIRS.len())]);
+                let (from, to) = (NAMES[next(NAMES.len())], NAMES[next(NAMES.len())]);
+                let handle = |at: &str| crate::fs::walk::open_path(&bed.fs.root(), &path(at)).ok();
+                let (Some(here), Some(there)) = (handle(dir), handle(other)) else { continue };
+                let (from_name, to_name) = (super::bed::name(from), super::bed::name(to));
+                let at = |dir: &str, name: &str| {
+                    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+                };
+                match next(6) {
+                    0 | 1 => {
+                        let bytes = [seed as u8, round as u8, next(200) as u8];
+                        let written = bed.fs.write(&at(dir, from), &bytes);
+                        written.iter().for_each(|()| changed.dir(path(dir)));
+                    }
+                    2 => {
+                        let removed = here.remove_file(&from_name);
+                        removed.iter().for_each(|()| changed.dir(path(dir)));
+                    }
+                    3 => {
+                        let made = here.create_dir(&from_name, 0o755);
+                        made.iter().for_each(|_| changed.tree(path(&at(dir, from))));
+                    }
+                    4 => {
+                        let linked = here.link(&from_name, &*there, &to_name);
+                        linked.iter().for_each(|()| changed.dir(path(other)));
+                    }
+                    _ => {
+                        let is_dir =
+                            here.stat(&from_name).is_ok_and(|stat| stat.kind == crate::fs::Kind::Dir);
+                        match here.rename_new(&from_name, &*there, &to_name) {
+                            Err(_) => {}
+                            Ok(()) if is_dir => {
+                                changed.tree(path(&at(dir, from)));
+                                changed.tree(path(&at(other, to)));
+                            }
+                            Ok(()) => {
+                                changed.dir(path(dir));
+                                changed.dir(path(other));
+                            }
+                        }
+                    }
+                }
+                if next(2) == 0 {
+                    bed.wait(20_000_000);
+                }
+            }
+            let mut found = rescan(&bed.root(), &scan, &changed, &bed.options, &()).unwrap();
+            found.hash_unknown(&Opener::new(bed.root()), &bed.options, &());
+            assert_eq!(paths(&found), paths(&bed.fresh()), "seed {seed} round {round} {changed:?}");
+            assert_eq!(
+                found.snapshot.root(),
+                bed.fresh().snapshot.root(),
+                "seed {seed} round {round} {changed:?}"
+            );
+            scan = found;
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::bench::{Bench, noise, terminate};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `sync --watch` under way; killed if a test forgets it.
-struct Watching {
+pub(super) struct Watching {
     child: Child,
     out: Arc<Mutex<String>>,
     err: Arc<Mutex<String>>,
@@ -24,7 +24,7 @@ impl Watching {
         Watching::spawn(bench.command("home", &[&watch, args].concat()))
     }
 
-    fn spawn(mut command: Command) -> Watching {
+    pub(super) fn spawn(mut command: Command) -> Watching {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = heard(child.stdout.take().unwrap());
         let err = heard(child.stderr.take().unwrap());
@@ -41,7 +41,7 @@ impl Watching {
         }
     }
 
-    fn until_equal(&mut self, bench: &Bench, a: &str, b: &str) {
+    pub(super) fn until_equal(&mut self, bench: &Bench, a: &str, b: &str) {
         self.until("the two are equal", || bench.is_equal(a, b));
     }
 
@@ -55,7 +55,7 @@ impl Watching {
     }
 
     /// Interrupts it, and gives its exit code.
-    fn stop(mut self) -> i32 {
+    pub(super) fn stop(mut self) -> i32 {
         terminate(&self.child);
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
