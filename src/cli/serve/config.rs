@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -94,7 +95,7 @@ impl Service {
 #[serde(deny_unknown_fields)]
 struct Written {
     listen: Option<String>,
-    max_connections: Option<usize>,
+    max_connections: Option<NonZeroU16>,
     #[serde(default)]
     log: Log,
     metrics: Option<SocketAddr>,
@@ -110,7 +111,7 @@ struct WrittenModule {
     path: PathBuf,
     mode: Mode,
     peers: Option<Vec<Key>>,
-    max_connections: Option<usize>,
+    max_connections: Option<NonZeroU16>,
     #[serde(default)]
     exclude: Exclude,
     bandwidth: Option<Rate>,
@@ -233,7 +234,8 @@ impl Config {
             Ok((name, module.service(folder)?))
         });
         let modules = modules.collect::<Result<_, String>>()?;
-        Ok(Config { listen, connections_max: max_connections, log, metrics, modules })
+        let connections_max = max_connections.map(|max| max.get().into());
+        Ok(Config { listen, connections_max, log, metrics, modules })
     }
 }
 
@@ -248,7 +250,8 @@ impl WrittenModule {
             ..self.mode.module(absolute(&folder.join(self.path))?)
         };
         let peers = self.peers.map(|peers| peers.into_iter().map(|key| key.0).collect());
-        Ok(Service { module, peers, connections_max: self.max_connections })
+        let connections_max = self.max_connections.map(|max| max.get().into());
+        Ok(Service { module, peers, connections_max })
     }
 }
 
@@ -383,6 +386,8 @@ mod tests {
             ("[modules.a]\npath = \"x\"\nmode = \"ro\"\nexclude = [\"\"]", "line 4: "),
             ("[modules.a]\npath = \"x\"\nmode = \"ro\"\nmax_delete = -1", "line 4: "),
             ("[modules.a]\npath = \"x\"\nmode = \"ro\"\nmax_connections = \"1\"", "line 4: "),
+            ("max_connections = 0", "line 1: "),
+            ("max_connections = 70000", "line 1: "),
             ("\nlog = { level = \"loud\" }", "line 2: "),
             ("\n\nmetrics = \"here\"", "line 3: "),
             ("metrics = \"0.0.0.0:1\"", "metrics at 0.0.0.0:1, which others may reach"),
