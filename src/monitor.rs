@@ -33,6 +33,11 @@ pub trait Monitor: Send + Sync {
         let _ = (phase, files, bytes);
     }
 
+    /// A file of `size` bytes has been moved.
+    fn file(&self, path: &RelPath, size: u64) {
+        let _ = (path, size);
+    }
+
     /// Something the user should know that is not an error, such as a skipped device node.
     fn notice(&self, path: &RelPath, text: &str) {
         let _ = (path, text);

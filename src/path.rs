@@ -136,6 +136,13 @@ impl RelPath {
         RelPath(bytes.into())
     }
 
+    /// `path`, below this one.
+    #[must_use]
+    pub fn below(&self, path: &RelPath) -> RelPath {
+        let slash: &[u8] = if self.is_root() || path.is_root() { b"" } else { b"/" };
+        RelPath([&self.0, slash, &path.0].concat().into())
+    }
+
     /// The components, outermost first.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = Name> + '_ {
         self.0.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).map(|part| Name(part.into()))

@@ -5,13 +5,16 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno;
+
 use super::ApplyError;
 use crate::chunk::ChunkRef;
-use crate::fs::{Attrs, DirRef, FileRef, Time, os};
+use crate::fs::{Attrs, DirRef, FileRef, Time, os, walk};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, EntryId, Meta, Profile, Snapshot};
 use crate::transfer::locals::LocalFile;
+use crate::transfer::message::Writing;
 use crate::transfer::receiver::Place;
 
 /// Handles of each kind that a worker keeps open at most. There are four kinds (directories of the mirror and
@@ -58,9 +61,13 @@ pub struct Stage {
     pub(super) own: Arc<Snapshot>,
     /// Files left by an interrupted run, by number.
     leftovers: Vec<RelPath>,
+    /// Files of references, by number: the tree's root, and where in it.
+    references: Vec<(DirRef, RelPath)>,
     pub(super) profile: Profile,
     /// The permission bits that this process gives to nothing new.
     umask: u32,
+    /// How files are written.
+    pub(super) writing: Writing,
     /// Distinguishes this run's temporary names.
     run: u64,
     counter: AtomicU64,
@@ -106,9 +113,17 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Stage {
     /// Stages into `root`, whose snapshot is `own`. `run` is any number no other run has; `leftovers` are the
-    /// files behind [`LocalFile::Leftover`].
+    /// files behind [`LocalFile::Leftover`]; `writing` says how files are written; `references` are the
+    /// files behind [`LocalFile::Reference`].
     #[must_use]
-    pub fn new(root: DirRef, own: Arc<Snapshot>, leftovers: Vec<RelPath>, run: u64) -> Arc<Stage> {
+    pub fn new(
+        root: DirRef,
+        own: Arc<Snapshot>,
+        leftovers: Vec<RelPath>,
+        run: u64,
+        writing: Writing,
+        references: Vec<(DirRef, RelPath)>,
+    ) -> Arc<Stage> {
         let slot = Slot { place: None, in_place: true, staged_as: None, created: Mutex::new(true) };
         Arc::new(Stage {
             root,
@@ -116,7 +131,9 @@ impl Stage {
             umask: if own.profile().mode() { 0 } else { os::umask() },
             own,
             leftovers,
+            references,
             run,
+            writing,
             counter: AtomicU64::new(0),
             slots: Mutex::new(vec![Some(Arc::new(slot))]),
             renames: Mutex::default(),
@@ -335,13 +352,12 @@ impl Handles {
             }
             LocalFile::Leftover(at) => {
                 let stage = self.stage.clone();
-                let path = stage.leftovers.get(at as usize).and_then(RelPath::split_last);
-                let (parent, name) = path.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-                let mut dir = stage.root.clone();
-                for component in parent.components() {
-                    dir = dir.open_dir(&component)?;
-                }
-                Ok((dir, name))
+                below(&stage.root, stage.leftovers.get(at as usize))
+            }
+            LocalFile::Reference(at) => {
+                let stage = self.stage.clone();
+                let (root, path) = stage.references.get(at as usize).ok_or(Errno::NOENT)?;
+                below(root, Some(path))
             }
         }
     }
@@ -372,6 +388,12 @@ impl Handles {
         self.own.clear();
         self.files.clear();
     }
+}
+
+/// The directory and name of a path.
+fn below(root: &DirRef, path: Option<&RelPath>) -> io::Result<(DirRef, Name)> {
+    let (parent, name) = path.and_then(RelPath::split_last).ok_or(Errno::NOENT)?;
+    Ok((walk::open_path(root, &parent)?, name))
 }
 
 fn enter(stage: &Stage, parent: &DirRef, slot: &Slot) -> io::Result<DirRef> {

@@ -9,13 +9,14 @@ use super::copy::{self, Copied, MANY, Piece, copy_pieces};
 use super::patch::{self, Assembly};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
+use crate::fs::sparse::sparse;
 use crate::fs::{Attrs, DirRef, FileRef, Kind, Stat};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
 use crate::transfer::delta::Turned;
 use crate::transfer::locals::{LocalChunk, LocalFile};
-use crate::transfer::receiver::{Action, Close, FileId, Place, Unverified};
+use crate::transfer::receiver::{Action, Close, FileId, Place, UNKNOWN, Unverified};
 use crate::tree;
 
 /// What became of an action.
@@ -166,9 +167,15 @@ impl Worker {
                 done(Done::Closed(file, close.size));
                 Ok(())
             }
-            Action::Create { file, place, .. } => {
+            Action::Create { file, place, size } => {
                 self.make_room();
                 let open = self.create(place, Meta { mode: 0o600, ..Meta::default() })?;
+                if self.stage.writing.preallocate && size > 0 {
+                    self.handle(&open)?.allocate(size).map_err(|error| {
+                        self.remove(&open);
+                        ApplyError::io(self.stage.path(&open.place), "reserve room")(error)
+                    })?;
+                }
                 self.open.insert(file, open);
                 self.held += 1;
                 Ok(())
@@ -205,7 +212,8 @@ impl Worker {
                     LocalFile::Entry(entry) if doomed => Some(entry),
                     _ => None,
                 };
-                match self.clone_file(&place, from, entry, close) {
+                let linked = doomed && matches!(from, LocalFile::Reference(_));
+                match self.clone_file(&place, from, (entry, linked), close) {
                     Ok(true) => done(Done::Closed(file, close.size)),
                     Ok(false) => done(Done::CloneFailed(file, place, close)),
                     Err(error) => {
@@ -253,6 +261,7 @@ impl Worker {
         // In a staged directory, which is private, a file may have its mode from the start.
         let mode = if staged { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
         let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
+        let file = if self.stage.writing.sparse { sparse(file) } else { file };
         Ok(Open {
             place,
             name,
@@ -281,7 +290,8 @@ impl Worker {
         }
         let dir = self.handles.mirror(open.place.dir)?;
         let file = dir.open_file_rw(&open.name);
-        file.map_err(|error| ApplyError::io(self.stage.path(&open.place), "open")(error))
+        let file = file.map_err(|error| ApplyError::io(self.stage.path(&open.place), "open")(error))?;
+        Ok(if self.stage.writing.sparse { sparse(file) } else { file })
     }
 
     fn write(&mut self, open: &Open, bytes: &[u8], offset: u64) -> Result<(), ApplyError> {
@@ -447,6 +457,9 @@ impl Worker {
         let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
         let set = self.handle(&open).and_then(|file| {
             let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
+            if self.stage.writing.sparse {
+                file.set_len(close.size).map_err(failed)?;
+            }
             let stat = file.stat().map_err(failed)?;
             let mut attrs = attrs(profile, &stat, close.meta);
             if let Some(mode) = mode {
@@ -498,12 +511,12 @@ impl Worker {
     }
 
     /// Makes a file like one that is here; `false` if that one is not what it was. `doomed`: it will be
-    /// deleted under this entry.
+    /// deleted under this entry. `linked`: the two are to be one file, whatever its other names.
     fn clone_file(
         &mut self,
         place: &Place,
         from: LocalFile,
-        doomed: Option<EntryId>,
+        (doomed, linked): (Option<EntryId>, bool),
         close: Close,
     ) -> Result<bool, ApplyError> {
         let Ok((from_dir, from_name)) = self.handles.local(from) else { return Ok(false) };
@@ -512,10 +525,10 @@ impl Worker {
             // Another mtime than at the scan: perhaps other bytes.
             (_, Some(entry)) => self.stage.own.entry(entry).meta.mtime == stat.mtime,
             (LocalFile::Leftover(at), None) => self.stage.take(at),
-            _ => false,
+            _ => linked && attrs(self.stage.profile, &stat, close.meta) == Attrs::default(),
         };
         if movable
-            && stat.nlink == 1
+            && (stat.nlink == 1 || linked)
             && stat.size == close.size
             && self.move_inode((&from_dir, &from_name), &stat, place, doomed, close)?
         {
@@ -559,7 +572,9 @@ impl Worker {
         if attrs(self.stage.profile, stat, close.meta) != Attrs::default() {
             lock(&self.stage.moved).push((place.clone(), close.meta));
         }
-        self.made(stat, close, Vec::new());
+        if close.root != UNKNOWN {
+            self.made(stat, close, Vec::new());
+        }
         self.rename_later(staged, place.clone(), name, doomed);
         Ok(true)
     }

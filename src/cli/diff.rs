@@ -8,8 +8,10 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::chunker::Chunking;
+use super::format::{Format, Setting};
+use super::lines::lines;
 use super::tree::{code_of, scan};
-use super::{Done, itemize, json};
+use super::{Done, json};
 use crate::diff::{Change, Cost, Counts, What, cost, diff};
 use crate::fs::Kind;
 use crate::sync::Place;
@@ -47,8 +49,9 @@ pub(super) fn run(args: Args) -> Done {
     if args.json {
         tell_json(&mut out, &changes, cost)?;
     } else {
-        for change in &changes {
-            writeln!(out, "{}", itemize::columns(&Item::from(change)))?;
+        let items: Vec<Item> = changes.iter().map(Item::from).collect();
+        for line in lines(&items, Some(new), None) {
+            writeln!(out, "{}", Format::itemized().line(&line, &Setting::default()))?;
         }
         let Counts { created, updated, deleted, moved, metadata_only } = Counts::of(&changes);
         writeln!(

@@ -10,13 +10,15 @@
 //! | 20 | interrupted by a signal |
 //! | 23, 24 | some paths could not be made equal; some vanished |
 //! | 40, 41 | somebody's identity was not accepted; bytes were not what they were said to be |
+//! | 42 | a plan does not fit what is there now |
 
 use std::fmt::Write;
 use std::io;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::ssh::SshError;
+use super::sync::instead::instead;
 use crate::net::NetError;
 use crate::net::bootstrap::BootstrapError;
 use crate::path::Escaped;
@@ -30,6 +32,14 @@ const CODE_FILES: u8 = 11;
 pub(super) const CODE_PROTOCOL: u8 = 12;
 pub(super) const CODE_TIMEOUT: u8 = 30;
 const CODE_IDENTITY: u8 = 40;
+const CODE_PLAN: u8 = 42;
+
+/// A plan that is out of date.
+#[derive(Debug, thiserror::Error)]
+#[error("the plan is out of date: {text}")]
+pub(super) struct Stale {
+    pub(super) text: String,
+}
 
 /// A mistake of the user, with what may help.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +85,27 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
     let line = words.collect::<Vec<_>>().join(" ");
     let suggested =
         [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
-    let hint =
-        suggested.iter().find_map(|kind| error.get(*kind)).map(|value| format!("did you mean {value}?"));
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) if error.kind() == ErrorKind::UnknownArgument => Some(flag.as_str()),
+        _ => None,
+    };
+    let near =
+        || suggested.iter().find_map(|kind| error.get(*kind)).map(|value| format!("did you mean {value}?"));
+    let hint = flag.and_then(instead).map(str::to_owned).or_else(near).or_else(|| other_case(flag?));
     let hint = hint.unwrap_or_else(|| "--help tells what there is".to_owned());
     print(line.strip_prefix("error: ").unwrap_or(&line), Some(&hint));
     CODE_USAGE
+}
+
+/// The letter of the other case, if that is a flag of `sync`.
+fn other_case(flag: &str) -> Option<String> {
+    let letter = flag.strip_prefix('-')?.chars().next()?;
+    let other =
+        if letter.is_ascii_lowercase() { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+    let command = super::command();
+    let sync = command.find_subcommand("sync")?;
+    let known = sync.get_arguments().any(|arg| arg.get_short() == Some(other));
+    (known && flag.len() == 2).then(|| format!("did you mean -{other}?"))
 }
 
 /// The error and what caused it, each said once.
@@ -121,8 +147,11 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<BootstrapError>() {
             return Some(of_bootstrap(error));
         }
-        if cause.is::<Usage>() || cause.is::<crate::scan::FilterError>() {
+        if cause.is::<Usage>() || cause.is::<crate::scan::RuleError>() {
             return Some(CODE_USAGE);
+        }
+        if cause.is::<Stale>() {
+            return Some(CODE_PLAN);
         }
         cause.is::<io::Error>().then_some(CODE_FILES)
     });
@@ -194,6 +223,7 @@ mod tests {
         check(NetError::Resolve { host: String::new(), source: None }.into(), 10);
         check(SyncError::Locked { path: "x".into(), pid: None }.into(), 11);
         check(io::Error::other("x").into(), 11);
+        check(Stale { text: String::new() }.into(), 42);
         // A peer that fails with code 0 has failed all the same.
         check(SyncError::Protocol(ProtocolError::Aborted { code: 0, text: String::new() }).into(), 12);
     }

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM → a clean goodbye and exit code 20, as rsync has it; 0 where rounds follow each other and one
-//! has ended.
+//! SIGINT, SIGTERM, or a time that is up → a clean goodbye, and exit code 20 or 30 as rsync has them; 0 where rounds
+//! follow each other and a signal finds that one has ended.
 //!
 //! What was staged stays for the next run to resume from; what is visible is old or new as ever. The other end
 //! is told at once, so that it does not hold its destination until the link times out.
@@ -16,6 +16,7 @@ use super::progress::Progress;
 use crate::net::LinkStats;
 
 const CODE_SIGNAL: u8 = 20;
+const CODE_TIME_UP: u8 = 30;
 /// How long the last words to the other end may take.
 const GOODBYE: Duration = Duration::from_millis(100);
 
@@ -47,13 +48,9 @@ impl Interrupt {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let waiting = interrupt.clone();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            let interrupted = signals.forever().next().is_some();
-            if interrupted {
+            if signals.forever().next().is_some() {
                 waiting.let_round_end(&mut signals);
-                waiting.say_goodbye();
-                progress.finish();
-                eprintln!("syncline: error: interrupted; the next run resumes");
-                signal_hook::low_level::exit(CODE_SIGNAL.into());
+                waiting.end(&progress, CODE_SIGNAL, "interrupted");
             }
         })?;
         Ok(interrupt)
@@ -80,15 +77,33 @@ impl Interrupt {
         }
     }
 
+    /// Ends the process cleanly after a time.
+    pub(super) fn after(&self, time: Duration, progress: Arc<Progress>) -> io::Result<()> {
+        let waiting = self.clone();
+        std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
+            std::thread::sleep(time);
+            waiting.end(&progress, CODE_TIME_UP, "the time is up");
+        })?;
+        Ok(())
+    }
+
+    /// Says goodbye, and ends the process.
+    fn end(&self, progress: &Progress, code: u8, why: &str) -> ! {
+        self.say_goodbye(code, why);
+        progress.finish();
+        eprintln!("syncline: error: {why}; the next run resumes");
+        signal_hook::low_level::exit(code.into())
+    }
+
     /// Names the link whose other end is to be told.
     pub(super) fn ends(&self, link: &Arc<dyn LinkStats>) {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(link));
     }
 
-    fn say_goodbye(&self) {
+    fn say_goodbye(&self, code: u8, why: &str) {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(link) = link.and_then(|link| link.upgrade()) {
-            link.abort(CODE_SIGNAL.into(), "interrupted");
+            link.abort(code.into(), why);
             std::thread::sleep(GOODBYE);
         }
     }

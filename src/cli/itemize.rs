@@ -1,46 +1,55 @@
-//! A change → one line, in the columns that rsync's users read.
+//! A change → the eleven columns that rsync's users read.
 //!
-//! | line | what happened |
+//! | columns | what happened |
 //! |---|---|
-//! | `>f+++++++++ path` | a file was created; `cd…` a directory, `cL…` a symbolic link, `hf…` a hard link |
-//! | `>f.st...... path` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group; `c` bytes alone |
-//! | `.f..t...... path` | metadata changed and nothing else |
-//! | `mf......... path <- old` | it was moved there, as were `md…` a directory and all in it |
-//! | `*deleting   path` | it was deleted |
+//! | `>f+++++++++` | a file was created; `<` where it went to another machine |
+//! | `cd+++++++++`, `cL+++++++++` | a directory was, or a symbolic link |
+//! | `hf+++++++++` | a further name of a hard-linked file was |
+//! | `>f.st......` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group |
+//! | `>fc........` | only its bytes did; with `--checksum` there is a `c` before `s` and `t` too |
+//! | `cLc.t......` | a symbolic link has another target |
+//! | `.f..t......` | metadata changed and nothing else |
+//! | `mf.........` | a file was moved there, as was with `md` a directory and all in it; rsync has no such line |
+//! | `.f         ` | nothing changed |
+//! | `*deleting  ` | it was deleted |
+//!
+//! A file whose bytes are the same is never sent, so that the `>f..t......` of an rsync without `--checksum` is
+//! `.f..t......` here.
 
 use crate::diff;
 use crate::fs;
-use crate::path::RelPath;
 use crate::transfer::message::{Change, Item, Kind, MetaChange};
 
-/// The line of a change, in columns.
-pub(super) fn columns(item: &Item) -> String {
-    let path = shown(item.kind, &item.path);
-    let letter = letter(item.kind);
-    match &item.change {
-        Change::Created => format!("{}{letter}+++++++++ {path}", made(item.kind)),
-        Change::Updated { size, meta } => {
-            let bytes_alone = !size && !meta.mtime || item.kind != Kind::File;
-            format!("{}{letter}{} {path}", made(item.kind), fields(bytes_alone, *size, *meta))
+/// How changes of a run read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    /// Files went from here to another machine.
+    pub(super) sent: bool,
+    /// Every file was read, so that it is known of each whether its bytes differ.
+    pub(super) checksum: bool,
+}
+
+/// The columns of a change, or of none.
+pub(super) fn columns(kind: Kind, change: Option<&Change>, view: View) -> String {
+    let letter = letter(kind);
+    let made = match kind {
+        Kind::File if view.sent => '<',
+        Kind::File => '>',
+        Kind::Link => 'h',
+        Kind::Dir | Kind::Symlink | Kind::Special => 'c',
+    };
+    match change {
+        None => format!(".{letter}{}", " ".repeat(9)),
+        Some(Change::Created) => format!("{made}{letter}{}", "+".repeat(9)),
+        Some(Change::Updated { size, meta }) => {
+            let regular = matches!(kind, Kind::File | Kind::Link);
+            let bytes = !regular || view.checksum || !size && !meta.mtime;
+            format!("{made}{letter}{}", fields(bytes, *size, *meta))
         }
-        Change::Meta(meta) => format!(".{letter}{} {path}", fields(false, false, *meta)),
-        Change::Moved { from } => format!("m{letter}......... {path} <- {}", shown(item.kind, from)),
-        Change::Deleted => format!("*deleting   {path}"),
+        Some(Change::Meta(meta)) => format!(".{letter}{}", fields(false, false, *meta)),
+        Some(Change::Moved { .. }) => format!("m{letter}{}", ".".repeat(9)),
+        Some(Change::Deleted) => "*deleting  ".to_owned(),
     }
-}
-
-/// The line of a change, without columns.
-pub(super) fn plain(item: &Item) -> String {
-    let path = shown(item.kind, &item.path);
-    match &item.change {
-        Change::Deleted => format!("deleting {path}"),
-        Change::Moved { from } => format!("{path} <- {}", shown(item.kind, from)),
-        Change::Created | Change::Updated { .. } | Change::Meta(_) => path,
-    }
-}
-
-fn shown(kind: Kind, path: &RelPath) -> String {
-    if kind == Kind::Dir { format!("{path}/") } else { path.to_string() }
 }
 
 fn letter(kind: Kind) -> char {
@@ -49,15 +58,6 @@ fn letter(kind: Kind) -> char {
         Kind::Dir => 'd',
         Kind::Symlink => 'L',
         Kind::Special => 'S',
-    }
-}
-
-/// How an entry of a kind comes to be: by bytes that are sent, or made here.
-fn made(kind: Kind) -> char {
-    match kind {
-        Kind::File => '>',
-        Kind::Link => 'h',
-        Kind::Dir | Kind::Symlink | Kind::Special => 'c',
     }
 }
 
@@ -97,30 +97,33 @@ impl From<&diff::Change> for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::RelPath;
 
     #[test]
     fn lines_have_rsync_s_columns() {
         let mtime = MetaChange { mtime: true, ..MetaChange::default() };
-        let old = RelPath::new(b"old").unwrap();
-        for (kind, change, expected) in [
-            (Kind::File, Change::Created, ">f+++++++++ a\\x0ab"),
-            (Kind::Dir, Change::Created, "cd+++++++++ a\\x0ab/"),
-            (Kind::Symlink, Change::Created, "cL+++++++++ a\\x0ab"),
-            (Kind::Link, Change::Created, "hf+++++++++ a\\x0ab"),
-            (Kind::File, Change::Updated { size: true, meta: mtime }, ">f.st...... a\\x0ab"),
-            (Kind::File, Change::Updated { size: false, meta: MetaChange::default() }, ">fc........ a\\x0ab"),
-            (Kind::Symlink, Change::Updated { size: false, meta: mtime }, "cLc.t...... a\\x0ab"),
-            (Kind::File, Change::Meta(mtime), ".f..t...... a\\x0ab"),
-            (
-                Kind::Dir,
-                Change::Meta(MetaChange { mode: true, uid: true, gid: true, mtime: true }),
-                ".d..tpog... a\\x0ab/",
-            ),
-            (Kind::Dir, Change::Moved { from: old }, "md......... a\\x0ab/ <- old/"),
-            (Kind::File, Change::Deleted, "*deleting   a\\x0ab"),
+        let all = MetaChange { mode: true, uid: true, gid: true, mtime: true };
+        let none = MetaChange::default();
+        let updated = |size, meta| Some(Change::Updated { size, meta });
+        let from = RelPath::new(b"old").unwrap();
+        for (kind, change, here, sent_with_checksum) in [
+            (Kind::File, Some(Change::Created), ">f+++++++++", "<f+++++++++"),
+            (Kind::Dir, Some(Change::Created), "cd+++++++++", "cd+++++++++"),
+            (Kind::Symlink, Some(Change::Created), "cL+++++++++", "cL+++++++++"),
+            (Kind::Link, Some(Change::Created), "hf+++++++++", "hf+++++++++"),
+            (Kind::File, updated(true, mtime), ">f.st......", "<fcst......"),
+            (Kind::File, updated(false, none), ">fc........", "<fc........"),
+            (Kind::Link, updated(true, none), "hf.s.......", "hfcs......."),
+            (Kind::Symlink, updated(false, mtime), "cLc.t......", "cLc.t......"),
+            (Kind::File, Some(Change::Meta(mtime)), ".f..t......", ".f..t......"),
+            (Kind::Dir, Some(Change::Meta(all)), ".d..tpog...", ".d..tpog..."),
+            (Kind::Dir, Some(Change::Moved { from }), "md.........", "md........."),
+            (Kind::File, Some(Change::Deleted), "*deleting  ", "*deleting  "),
+            (Kind::Symlink, None, ".L         ", ".L         "),
         ] {
-            let path = RelPath::new(b"a\nb").unwrap();
-            assert_eq!(columns(&Item { path, change, kind }), expected);
+            assert_eq!(columns(kind, change.as_ref(), View::default()), here);
+            let view = View { sent: true, checksum: true };
+            assert_eq!(columns(kind, change.as_ref(), view), sent_with_checksum);
         }
     }
 }

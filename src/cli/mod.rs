@@ -7,17 +7,25 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod bench;
+mod calendar;
 mod chunker;
 mod completions;
 mod connect;
 mod diff;
 mod error;
+mod estimate;
+mod format;
 mod id;
 mod interrupt;
 mod itemize;
 mod json;
+mod lines;
+mod listing;
 mod location;
+mod log;
 mod man;
+mod nearest;
+mod number;
 mod progress;
 mod rate;
 mod report;
@@ -50,7 +58,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    Sync(sync::Args),
+    Sync(Box<sync::Args>),
     Serve(serve::Args),
     Id(id::Args),
     Trust(trust::Args),
@@ -70,7 +78,7 @@ pub fn main() -> ExitCode {
     };
     raise_file_limit();
     let done = match cli.verb {
-        Verb::Sync(args) => sync::run(args),
+        Verb::Sync(args) => sync::run(*args),
         Verb::Serve(args) => serve::run(args),
         Verb::Id(args) => id::run(args),
         Verb::Trust(args) => trust::run(args),

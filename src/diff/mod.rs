@@ -128,9 +128,9 @@ impl MetaFields {
 /// Changes, counted by what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Names that were not there.
+    /// Names that were not there, or were of another kind.
     pub created: u64,
-    /// Names whose contents, target or kind changed.
+    /// Names whose contents or target changed.
     pub updated: u64,
     /// Names that are gone.
     pub deleted: u64,
@@ -147,9 +147,9 @@ impl Counts {
         let mut counts = Counts::default();
         for change in changes {
             *match change.what {
-                What::Created => &mut counts.created,
+                What::Created | What::KindChanged { .. } => &mut counts.created,
                 What::Deleted => &mut counts.deleted,
-                What::Updated { .. } | What::KindChanged { .. } => &mut counts.updated,
+                What::Updated { .. } => &mut counts.updated,
                 What::Moved { .. } => &mut counts.moved,
                 What::Meta(_) => &mut counts.metadata_only,
             } += 1;

@@ -14,6 +14,7 @@ pub mod lens;
 pub mod mem;
 pub mod one;
 pub mod os;
+pub mod sparse;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -181,6 +182,11 @@ pub trait File: Send + Sync {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts or grows the file to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Reserves room for `len` bytes, where the file system can.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let _ = len;
+        Ok(())
+    }
     /// What the file is now.
     fn stat(&self) -> io::Result<Stat>;
     /// What the file was when it was opened, where that is known for free; otherwise what it is now.

@@ -65,6 +65,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Opens the file to add to its end, or creates it.
+///
+/// # Errors
+/// Whatever `open` reports.
+pub fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
 /// Creates the directory and those above it that are missing, each with `mode` less the umask. It may exist.
 ///
 /// # Errors

@@ -6,11 +6,13 @@
 //!
 //! What it trusts: that a directory which is not named has not changed, nor what its names stand for, since the scan
 //! before. A file with several names may change by one that is elsewhere, so directories that hold such files are
-//! always looked at. A scan that could not read everything is no base; then everything is looked at.
+//! always looked at; so are those with names that are there and not sent, which no scan keeps. A scan that could not
+//! read everything is no base, nor is any where more than names decides what takes part (files of rules, sizes, mounts):
+//! then everything is looked at.
 
 use std::collections::HashSet;
 
-use super::{Fingerprint, Index, Options, Scan, ScanError, scan};
+use super::{Fingerprint, Index, Options, Scan, ScanError, Side, scan};
 use crate::fs::DirRef;
 use crate::monitor::Monitor;
 use crate::path::RelPath;
@@ -82,12 +84,16 @@ pub fn rescan(
     monitor: &dyn Monitor,
 ) -> Result<Scan, ScanError> {
     let index = Index::parse(Index::encode(before)).ok();
-    if !before.errors.is_empty() || options.only.is_some() || index.is_none() {
+    if !options.names_alone_decide() || !before.errors.is_empty() || options.only.is_some() || index.is_none()
+    {
         return scan(root, index.as_ref(), options, monitor);
     }
     let mut changed = changed.clone();
     for dir in before.linked.iter().map(|id| before.snapshot.dir_of(*id)) {
         changed.dir(before.snapshot.dir_path(dir));
+    }
+    for (dir, _) in before.spared.iter().filter_map(RelPath::split_last) {
+        changed.dir(dir);
     }
     let found = scan_changed(root, index.as_ref(), Some(&changed), options, monitor)?;
     let others = others(before, &found);
@@ -96,6 +102,13 @@ pub fn rescan(
     }
     others.into_iter().for_each(|dir| changed.dir(dir));
     scan_changed(root, index.as_ref(), Some(&changed), options, monitor)
+}
+
+impl Options {
+    /// Whether a source's name takes part by its path and kind alone, so that it does as long as it is there.
+    fn names_alone_decide(&self) -> bool {
+        self.side == Side::Sender && self.select.decides_by_name()
+    }
 }
 
 /// Where files that have been given further names since had their first: nobody tells of that there.

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use super::index::Index;
+use super::select::{Side, Standing};
 use super::walk::Report;
 use super::{ChunkList, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
 use crate::snapshot::{Builder, DirId, Entry, EntryId, Meta};
+use crate::transfer::receiver::Protected;
 
 /// What became of a directory that was to be listed.
 pub(super) enum Outcome {
@@ -22,6 +24,12 @@ pub(super) struct Listed {
     pub(super) first_child: u32,
     /// Every name that is there is among `found`.
     pub(super) is_complete: bool,
+    /// Names are there that are not among `found`, because they take no part.
+    pub(super) is_partial: bool,
+    /// A rule of the receiver keeps it from being pruned.
+    pub(super) is_protected: bool,
+    /// Files are there that are not copied for their size.
+    pub(super) spares: bool,
     /// The names were those of the index.
     pub(super) is_kept: bool,
 }
@@ -34,6 +42,33 @@ pub(super) struct Found {
     pub(super) is_racy: bool,
     /// Where its chunk list begins in the index.
     pub(super) list: Option<usize>,
+    pub(super) standing: Standing,
+}
+
+/// Makes directories vanish in which nothing but directories takes part. Children have higher numbers than their
+/// parents.
+fn prune(outcomes: &mut [Outcome]) {
+    for place in (1..outcomes.len()).rev() {
+        let Outcome::Listed(listed) = &outcomes[place] else { continue };
+        let mut children = listed.first_child as usize..;
+        let is_empty = listed.found.iter().all(|found| {
+            let stays = |at: usize| matches!(outcomes[at], Outcome::Listed(_));
+            found.entry.dir().is_some() && !children.next().is_some_and(stays)
+        });
+        if is_empty && !listed.spares && !listed.is_protected {
+            outcomes[place] = Outcome::Vanished;
+        }
+    }
+    // A directory that lacks some of its names must be listed again.
+    for place in 0..outcomes.len() {
+        let Outcome::Listed(listed) = &outcomes[place] else { continue };
+        let dirs = listed.found.iter().filter(|found| found.entry.dir().is_some()).count();
+        let first = listed.first_child as usize;
+        let lacks = (first..first + dirs).any(|child| matches!(outcomes[child], Outcome::Vanished));
+        if let (true, Outcome::Listed(listed)) = (lacks, &mut outcomes[place]) {
+            listed.is_complete = false;
+        }
+    }
 }
 
 /// Numbers directories and entries level by level, and ties the names of hard-linked files together.
@@ -46,15 +81,20 @@ pub(super) fn assemble(
     let places = reports.iter().map(|report| report.outcomes.len()).sum();
     let mut outcomes: Vec<Outcome> = Vec::new();
     outcomes.resize_with(places, || Outcome::Vanished);
-    let (mut leftovers, mut errors) = (Vec::new(), Vec::new());
+    let (mut leftovers, mut errors, mut spared) = (Vec::new(), Vec::new(), Vec::new());
     for report in reports {
         for (place, outcome) in report.outcomes {
             outcomes[place as usize] = outcome;
         }
         leftovers.extend(report.leftovers);
         errors.extend(report.errors);
+        spared.extend(report.spared);
     }
     leftovers.sort_unstable();
+    spared.sort_unstable();
+    if options.select.prune_empty_dirs && options.side == Side::Sender {
+        prune(&mut outcomes);
+    }
 
     // Of a single file, the directory around it is no part.
     let meta = if options.only.is_some() { Meta::default() } else { meta_of(&root.stat) };
@@ -62,14 +102,16 @@ pub(super) fn assemble(
     let (mut prints, mut racy, mut lists) = (Vec::new(), Vec::new(), HashMap::new());
     let mut linked = Vec::new();
     let mut newly_complete = false;
+    let (mut standings, mut partial) = (Vec::new(), Vec::new());
     // The place of each directory, by its number in the snapshot.
     let mut dirs = vec![0_u32];
     let mut at = 0;
     while let Some(&place) = dirs.get(at) {
         let outcome = std::mem::replace(&mut outcomes[place as usize], Outcome::Vanished);
-        let Outcome::Listed(Listed { found, first_child, .. }) = outcome else {
+        let Outcome::Listed(Listed { found, first_child, is_partial, .. }) = outcome else {
             unreachable!("a directory that vanished was given no number")
         };
+        partial.extend(is_partial.then_some(DirId(at as u32)));
         let mut entries = Vec::with_capacity(found.len());
         let mut children = first_child..;
         for mut found in found {
@@ -87,6 +129,9 @@ pub(super) fn assemble(
             if let Some(list) = found.list {
                 lists.insert(id, ChunkList::Kept(list));
             }
+            if found.standing.is_protected || found.standing.stays_in_deleted {
+                standings.push((id, found.standing));
+            }
             prints.push(found.print);
             racy.push(found.is_racy);
             entries.push(found.entry);
@@ -94,11 +139,26 @@ pub(super) fn assemble(
         builder.fill(DirId(at as u32), entries)?;
         at += 1;
     }
+    let snapshot = builder.finish();
+    let mut protected = Protected::default();
+    for (id, standing) in standings {
+        if standing.is_protected {
+            protected.keep(id);
+        }
+        if standing.stays_in_deleted {
+            protected.keep_in_deleted(&snapshot, id);
+        }
+    }
+    for dir in partial {
+        protected.hold(&snapshot, dir);
+    }
     let mut scan = Scan {
-        snapshot: builder.finish(),
+        snapshot,
         prints,
         leftovers,
         errors,
+        protected,
+        spared,
         root_print: Fingerprint::of(&root.stat),
         racy,
         newly_complete,

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use super::walk::locked;
-use super::{Filter, Index};
+use super::{Index, Select, Side};
 use crate::chunk;
 use crate::fs::{Stat, state};
 use crate::hash::Hash;
@@ -35,14 +35,17 @@ const NOTE_BYTES_MAX: usize = 1 << 20;
 pub struct Key(Hash);
 
 impl Key {
-    /// The key of a directory with that canonical path and stat, scanned with that filter and those parameters.
+    /// The key of a directory with that canonical path and stat, of which that takes part, scanned at that end with
+    /// those parameters.
     #[must_use]
-    pub fn new(path: &[u8], stat: &Stat, filter: &Filter, params: &chunk::Params) -> Key {
+    pub fn new(path: &[u8], stat: &Stat, select: &Select, side: Side, params: &chunk::Params) -> Key {
         let mut hasher = blake3::Hasher::new();
-        let patterns = filter.patterns().iter().map(Vec::as_slice);
-        for part in [path, &stat.dev.to_le_bytes(), &stat.ino.to_le_bytes(), params.id().as_bytes()]
+        let selected = select.key();
+        // Where everything takes part, both ends see the same tree.
+        let side = [u8::from(side == Side::Receiver && !select.is_everything())];
+        for part in [path, &stat.dev.to_le_bytes(), &stat.ino.to_le_bytes(), params.id().as_bytes(), &side]
             .into_iter()
-            .chain(patterns)
+            .chain(selected.iter().map(Vec::as_slice))
         {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{ChunkList, Fingerprint, Scan};
 use crate::path::RelPath;
 use crate::snapshot::{EntryId, Node, Snapshot};
+use crate::transfer::receiver::Protected;
 
 impl Scan {
     /// Ties together the names, given as (device, inode, entry), that stand for one file: the first in path
@@ -49,13 +50,15 @@ impl Scan {
             }
         }
         let lists = lists.into_iter().map(|(id, at)| (EntryId(id), ChunkList::Kept(at))).collect();
-        let (leftovers, errors) = (Vec::new(), Vec::new());
+        let (leftovers, errors, protected) = (Vec::new(), Vec::new(), Protected::default());
         let (newly_complete, kept, linked) = (false, Some(kept), Vec::new());
         Scan {
             snapshot,
             prints,
             leftovers,
             errors,
+            protected,
+            spared: Vec::new(),
             root_print,
             racy,
             newly_complete,

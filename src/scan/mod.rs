@@ -35,13 +35,12 @@ mod again;
 mod assemble;
 pub mod cache;
 mod encode;
-mod filter;
-mod glob;
 mod hash;
 mod index;
 mod links;
 mod open;
 mod parallel;
+pub mod select;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -49,10 +48,13 @@ mod wire;
 
 pub use again::{Changed, rescan};
 pub use cache::{Cache, Key};
-pub use filter::{Filter, FilterError, PATTERN_BYTES_MAX, PATTERNS_MAX};
 pub use hash::{FileHasher, hash_file};
 pub use index::{Index, IndexError, format};
 pub use open::Opener;
+pub use select::{
+    Builder, Excludes, Mounts, PATTERN_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFiles,
+    Rules, Select, Side, Sizes,
+};
 pub use walk::scan;
 
 use std::collections::HashMap;
@@ -64,6 +66,7 @@ use crate::fs::{Kind, Stat, Time};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath};
 use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Snapshot};
+use crate::transfer::receiver::Protected;
 
 /// Gives the time: an argument, so that a test's scan is as certain as its file system.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -76,10 +79,14 @@ pub struct Options {
     /// How files are cut.
     pub params: chunk::Params,
     /// What is left out.
-    pub filter: Filter,
-    /// Whether devices, FIFOs and sockets become entries, as a destination wants, or are left out with a
-    /// notice, as a source does.
-    pub keep_special: bool,
+    pub select: Select,
+    /// Which end this is: a sender leaves out what is hidden and, with a notice, devices, FIFOs and sockets; at a
+    /// receiver only what neither end may touch is no entry.
+    pub side: Side,
+    /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
+    pub prefix: RelPath,
+    /// The absolute path of the root that `prefix` is below, for rules of absolute paths; without slashes around it.
+    pub base: Vec<u8>,
     /// Only this name of the root directory, where a single file is the tree.
     pub only: Option<Name>,
     /// Threads that walk, and threads that hash; at least one.
@@ -95,8 +102,10 @@ impl Options {
         Options {
             profile: Profile::default(),
             params: chunk::Params::default(),
-            filter: Filter::default(),
-            keep_special: false,
+            select: Select::default(),
+            side: Side::Sender,
+            prefix: RelPath::root(),
+            base: Vec::new(),
             only: None,
             threads: 2,
             now,
@@ -123,6 +132,14 @@ pub enum ScanError {
     Changed {
         /// The file.
         path: RelPath,
+    },
+    /// A per-directory file of rules that cannot be read, or is malformed: then it is not known what takes part.
+    #[error("{path}: {source}")]
+    Rules {
+        /// The directory.
+        path: RelPath,
+        /// What is wrong.
+        source: Box<RuleError>,
     },
     /// The tree is too large for a snapshot.
     #[error(transparent)]
@@ -195,6 +212,11 @@ pub struct Scan {
     /// What could not be read. The path of a directory among them is an empty directory of the snapshot; that
     /// of a name whose stat failed is not in the snapshot at all. So delete nothing by a scan that has errors.
     pub errors: Vec<ScanError>,
+    /// What a receiver may not delete.
+    pub protected: Protected,
+    /// Files that a sender has and does not copy, for their size; sorted. A receiver may not delete what it has in
+    /// their place.
+    pub spared: Vec<RelPath>,
     root_print: Fingerprint,
     /// Whether an entry's fingerprint may fail to show its next change, by [`EntryId`].
     racy: Vec<bool>,

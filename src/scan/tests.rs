@@ -1,10 +1,11 @@
 mod again;
 mod bed;
 mod cache;
-mod filter;
 mod hash;
 mod index;
 mod measure;
 mod names;
+mod patterns;
 mod prove;
+mod select;
 mod walk;

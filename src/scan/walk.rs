@@ -8,12 +8,13 @@
 use std::cmp::Ordering;
 use std::io;
 use std::sync::atomic::{self, AtomicUsize};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::assemble::{Found, Listed, Outcome, assemble};
 use super::index::{Block, Index, Inode, RawEntry};
 use super::open::Handles;
-use super::{Changed, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
+use super::select::{Mounts, Scope, Side, Standing, Subject};
+use super::{Changed, Fingerprint, Options, RULE_FILE_BYTES_MAX, RuleError, Scan, ScanError, Seen, meta_of};
 use crate::fs::{Dir, DirRef, Kind, Stat};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
@@ -58,23 +59,41 @@ pub(super) fn scan_changed(
         wake: Condvar::new(),
         hungry: AtomicUsize::new(0),
         threads: options.threads.max(1),
-        trusted: root.names_show_in_ctime().then_some(stat.dev),
+        dev: stat.dev,
+        names_show_in_ctime: root.names_show_in_ctime(),
     };
     let block = index.map(Index::root_block);
-    let first = Task { place: 0, inode: (stat.dev, stat.ino), block, is_kept: false, is_new: false };
+    let scope = Arc::new(Scope::of(&options.select));
+    let first = Task {
+        place: 0,
+        inode: (stat.dev, stat.ino),
+        block,
+        is_kept: false,
+        is_new: false,
+        is_protected: false,
+        is_foreign: false,
+        scope,
+    };
     locked(&walk.queue).tasks.push(first);
     let mut reports = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..walk.threads).map(|_| scope.spawn(|| walk.run(root))).collect();
         threads.into_iter().map(join).collect::<Vec<_>>()
     });
-    let root_failed = |error: &ScanError| matches!(error, ScanError::Io { path, .. } if path.is_root());
+    let is_fatal = |error: &ScanError| match error {
+        ScanError::Io { path, .. } => path.is_root(),
+        ScanError::Rules { .. } => true,
+        _ => false,
+    };
     for report in &mut reports {
-        if let Some(at) = report.errors.iter().position(root_failed) {
+        if let Some(at) = report.errors.iter().position(is_fatal) {
             return Err(report.errors.swap_remove(at));
         }
     }
     assemble(reports, &Seen { stat, clock }, index, options)
 }
+
+/// What is said of a name that is there and not sent.
+const SKIPPED: &str = "skipped: a device, FIFO or socket, or a link that is not sent";
 
 /// What one thread found.
 #[derive(Default)]
@@ -82,6 +101,8 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<(u32, Outcome)>,
     pub(super) leftovers: Vec<RelPath>,
     pub(super) errors: Vec<ScanError>,
+    /// Files that are not copied for their size.
+    pub(super) spared: Vec<RelPath>,
 }
 
 /// A directory to list.
@@ -94,14 +115,12 @@ struct Task {
     is_kept: bool,
     /// Another directory was here when the index was made.
     is_new: bool,
-}
-
-/// A directory that was found in another.
-struct Child {
-    inode: Inode,
-    block: Option<usize>,
-    is_kept: bool,
-    is_new: bool,
+    /// A rule of the receiver protects it.
+    is_protected: bool,
+    /// It is on another file system, of which nothing takes part.
+    is_foreign: bool,
+    /// The rules above it.
+    scope: Arc<Scope>,
 }
 
 #[derive(Default)]
@@ -136,8 +155,10 @@ struct Walk<'a> {
     /// A hint how many threads are without work.
     hungry: AtomicUsize,
     threads: usize,
-    /// The device, if on its file system another name shows in the directory's ctime.
-    trusted: Option<u64>,
+    /// The root's device.
+    dev: u64,
+    /// On its file system another name shows in the directory's ctime.
+    names_show_in_ctime: bool,
 }
 
 impl Walk<'_> {
@@ -149,10 +170,10 @@ impl Walk<'_> {
         while let Some(task) = self.next_task(&mut own) {
             let outcome = self.visit(&mut handles, &task, &mut own, &mut report).unwrap_or_else(|error| {
                 // What was removed since its parent was listed is simply not there; the root must be.
-                if error.1.kind() == io::ErrorKind::NotFound && task.place != 0 {
+                if error.is_absence() && task.place != 0 {
                     return Outcome::Vanished;
                 }
-                report.errors.push(io_error(self.path(task.place), error.0, error.1));
+                report.errors.push(error.of(self.path(task.place)));
                 Outcome::Listed(Listed::default())
             });
             report.outcomes.push((task.place, outcome));
@@ -194,29 +215,33 @@ impl Walk<'_> {
         task: &Task,
         own: &mut Vec<Task>,
         report: &mut Report,
-    ) -> Result<Outcome, (&'static str, io::Error)> {
+    ) -> Result<Outcome, Failed> {
+        let is_protected = task.is_protected;
+        if task.is_foreign {
+            return Ok(Outcome::Listed(Listed { is_protected, ..Listed::default() }));
+        }
         if let Some(carried) = self.carry(task, own) {
             return Ok(Outcome::Listed(carried));
         }
         let step = |place: u32| locked(&self.places)[place as usize - 1].clone();
-        let dir = handles.open(task.place, step).map_err(|error| ("open", error))?;
+        let dir = handles.open(task.place, step).map_err(|error| Failed::Io("open", error))?;
         let kept_names = if task.is_kept { self.kept_names(task) } else { None };
         let (names, is_kept) = match kept_names {
             Some(names) => (names, true),
             None => {
-                let mut names = dir.list().map_err(|error| ("list", error))?;
+                let mut names = dir.list().map_err(|error| Failed::Io("list", error))?;
                 names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
                 // A directory that changes while it is listed may show a name twice.
                 names.dedup_by(|a, b| a.0 == b.0);
                 (names, false)
             }
         };
-        let mut is_complete = true;
-
-        let mut names_below = Names { walk: self, place: task.place, path: None };
+        let (mut is_complete, mut is_partial, mut spares) = (true, false, false);
+        let mut names_below = Names { walk: self, place: task.place, path: None, scope: task.scope.clone() };
+        names_below.enter(&*dir, &names).map_err(|error| Failed::Rules(Box::new(error)))?;
         let mut kept = Kept::new(self.index.zip(task.block).and_then(|(index, at)| index.block(at)));
         let mut found = Vec::with_capacity(names.len());
-        let mut children = Vec::new();
+        let (mut children, mut dirs) = (Vec::new(), Vec::new());
         for (name, hint) in names {
             if task.place == 0 && self.options.only.as_ref().is_some_and(|only| *only != name) {
                 continue;
@@ -226,28 +251,58 @@ impl Walk<'_> {
                 is_complete = false;
                 continue;
             }
-            if hint.is_some_and(|kind| names_below.is_excluded(&name, kind)) {
-                is_complete = false;
+            let mut standing = hint.map(|kind| names_below.stand(&name, kind));
+            if standing.is_some_and(|standing| self.leaves_out(standing)) {
+                (is_complete, is_partial) = (false, true);
                 continue;
             }
             let clock = (self.options.now)();
             let old = kept.seek(&name);
             let looked = dir.stat(&name).map_err(|error| ("stat", error)).and_then(|stat| {
-                if hint.is_none() && names_below.is_excluded(&name, stat.kind) {
+                let standing = *standing.get_or_insert_with(|| names_below.stand(&name, stat.kind));
+                if self.leaves_out(standing) {
+                    is_partial = true;
                     return Ok(None);
                 }
                 let seen = Seen { stat, clock };
-                self.look(&*dir, task, name.clone(), &seen, old.as_ref(), &mut names_below)
+                match self.beyond(&stat) {
+                    Beyond::Spared => {
+                        let path = names_below.path(&name);
+                        if stat.kind != Kind::File {
+                            self.monitor.notice(&path, SKIPPED);
+                        }
+                        report.spared.push(path);
+                        spares = true;
+                        return Ok(None);
+                    }
+                    Beyond::Omitted => return Ok(None),
+                    Beyond::Within => {}
+                }
+                let found = self.look(&*dir, task, name.clone(), &seen, old.as_ref())?;
+                let standing = if self.is_foreign(&stat) { standing.kept() } else { standing };
+                Ok(found.map(|found| Found { standing, ..found }))
             });
             match looked {
                 Ok(Some(entry)) => {
                     if entry.entry.dir().is_some() {
                         let block = old.as_ref().and_then(|old| old.block);
                         let same = |old: &RawEntry<'_>| !old.is_racy && old.print == entry.print;
-                        let is_kept = self.trusted == Some(entry.print.dev) && old.as_ref().is_some_and(same);
-                        let is_new = task.is_new || names_below.is_new(&name);
-                        let inode = (entry.print.dev, entry.print.ino);
-                        children.push((name, Child { inode, block, is_kept, is_new }));
+                        let is_foreign = entry.print.dev != self.dev;
+                        let is_kept =
+                            self.names_show_in_ctime && !is_foreign && old.as_ref().is_some_and(same);
+                        children.push(Task {
+                            place: 0,
+                            inode: (entry.print.dev, entry.print.ino),
+                            block,
+                            is_kept,
+                            is_new: task.is_new || names_below.is_new(&name),
+                            is_protected: entry.standing.is_protected,
+                            is_foreign: is_foreign
+                                && self.options.select.mounts != Mounts::Cross
+                                && self.options.side == Side::Sender,
+                            scope: names_below.scope.clone(),
+                        });
+                        dirs.push(name);
                     }
                     found.push(entry);
                 }
@@ -260,8 +315,16 @@ impl Walk<'_> {
             }
         }
         self.monitor.advance(Phase::Scan, found.len() as u64, 0);
-        let first_child = self.add_places(task.place, children, own);
-        Ok(Outcome::Listed(Listed { found, first_child, is_complete, is_kept }))
+        let first_child = self.add_places(task.place, dirs, children, own);
+        Ok(Outcome::Listed(Listed {
+            found,
+            first_child,
+            is_complete,
+            is_partial,
+            is_protected,
+            spares,
+            is_kept,
+        }))
     }
 
     /// What the index has of a directory in which nothing has changed.
@@ -270,33 +333,68 @@ impl Walk<'_> {
         if task.is_new || block.inode != task.inode || changed.has_dir(&self.path(task.place)) {
             return None;
         }
-        let (len, mut found, mut children) = (block.len(), Vec::new(), Vec::new());
+        let (len, mut found, mut children, mut dirs) = (block.len(), Vec::new(), Vec::new(), Vec::new());
         for raw in block {
             let entry = raw.to_entry().filter(|_| raw.link.is_none())?;
             if raw.kind == Kind::Dir {
-                let inode = (raw.print.dev, raw.print.ino);
-                let child = Child { inode, block: raw.block, is_kept: false, is_new: false };
-                children.push((entry.name.clone(), child));
+                children.push(Task {
+                    place: 0,
+                    inode: (raw.print.dev, raw.print.ino),
+                    block: raw.block,
+                    is_kept: false,
+                    is_new: false,
+                    is_protected: false,
+                    is_foreign: false,
+                    scope: task.scope.clone(),
+                });
+                dirs.push(entry.name.clone());
             }
             let (print, is_racy, list) = (raw.print, raw.is_racy, raw.chunks);
-            found.push(Found { entry, print, nlink: 1, is_racy, list });
+            found.push(Found { entry, print, nlink: 1, is_racy, list, standing: Standing::default() });
         }
         if found.len() != len {
             return None;
         }
-        let first_child = self.add_places(task.place, children, own);
-        Some(Listed { found, first_child, is_complete: true, is_kept: true })
+        let first_child = self.add_places(task.place, dirs, children, own);
+        // Names that rules left out then are not in the index.
+        let is_complete = self.options.select.is_everything();
+        Some(Listed { found, first_child, is_complete, is_kept: true, ..Listed::default() })
     }
 
     /// Numbers the directories that were found in one, and makes them this thread's next tasks.
-    fn add_places(&self, parent: u32, dirs: Vec<(Name, Child)>, own: &mut Vec<Task>) -> u32 {
+    fn add_places(&self, parent: u32, names: Vec<Name>, tasks: Vec<Task>, own: &mut Vec<Task>) -> u32 {
         let mut places = locked(&self.places);
         let first = places.len() as u32 + 1;
-        for (place, (name, Child { inode, block, is_kept, is_new })) in (first..).zip(dirs) {
-            places.push((parent, name));
-            own.push(Task { place, inode, block, is_kept, is_new });
-        }
+        places.extend(names.into_iter().map(|name| (parent, name)));
+        own.extend((first..).zip(tasks).map(|(place, task)| Task { place, ..task }));
         first
+    }
+
+    /// Whether the sender passes over a name for what it is.
+    fn beyond(&self, stat: &Stat) -> Beyond {
+        let Options { select, side, .. } = self.options;
+        match stat.kind {
+            _ if *side == Side::Receiver => Beyond::Within,
+            Kind::File if !select.has_size(stat.size) => Beyond::Spared,
+            Kind::Special => Beyond::Spared,
+            Kind::Dir if select.mounts == Mounts::Omit && stat.dev != self.dev => Beyond::Omitted,
+            _ => Beyond::Within,
+        }
+    }
+
+    /// Whether a name of the receiver is on another file system, which is not to be touched.
+    fn is_foreign(&self, stat: &Stat) -> bool {
+        let Options { select, side, .. } = self.options;
+        *side == Side::Receiver && select.mounts != Mounts::Cross && stat.dev != self.dev
+    }
+
+    /// Whether a name is no entry of this end's tree: at the receiver only what neither end will ever name.
+    fn leaves_out(&self, standing: Standing) -> bool {
+        let Standing { is_hidden, is_protected, stays_in_deleted, is_certain } = standing;
+        match self.options.side {
+            Side::Sender => is_hidden,
+            Side::Receiver => is_hidden && is_protected && stays_in_deleted && is_certain,
+        }
     }
 
     /// The names that the index has of a directory, in order.
@@ -317,7 +415,6 @@ impl Walk<'_> {
         name: Name,
         seen: &Seen,
         old: Option<&RawEntry<'_>>,
-        names: &mut Names<'_>,
     ) -> Result<Option<Found>, (&'static str, io::Error)> {
         let stat = &seen.stat;
         let print = Fingerprint::of(stat);
@@ -332,11 +429,7 @@ impl Walk<'_> {
                 let target = dir.read_link(&name).map_err(|error| ("read link", error))?;
                 Node::Symlink { target: target.into() }
             }
-            Kind::Special if self.options.keep_special => Node::Special,
-            Kind::Special => {
-                self.monitor.notice(&names.path(&name), "skipped: device, FIFO or socket");
-                return Ok(None);
-            }
+            Kind::Special => Node::Special,
         };
         let is_racy = match stat.kind {
             Kind::File => !proven.as_ref().is_some_and(|proven| proven.is_unchanged) && seen.is_racy(),
@@ -345,7 +438,7 @@ impl Walk<'_> {
         };
         let list = proven.and_then(|proven| proven.chunks);
         let entry = Entry { name, meta: meta_of(stat), node };
-        Ok(Some(Found { entry, print, nlink: stat.nlink, is_racy, list }))
+        Ok(Some(Found { entry, print, nlink: stat.nlink, is_racy, list, standing: Standing::default() }))
     }
 
     /// What the index proves of a file: by the entry at its path, else by its inode's.
@@ -386,6 +479,61 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a name takes part, for what it is.
+enum Beyond {
+    Within,
+    /// It is not copied, nor missing.
+    Spared,
+    Omitted,
+}
+
+/// Why a directory was not listed.
+enum Failed {
+    /// What was tried.
+    Io(&'static str, io::Error),
+    Rules(Box<RuleError>),
+}
+
+impl Failed {
+    fn is_absence(&self) -> bool {
+        matches!(self, Failed::Io(_, error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    fn of(self, path: RelPath) -> ScanError {
+        match self {
+            Failed::Io(operation, source) => io_error(path, operation, source),
+            Failed::Rules(source) => ScanError::Rules { path, source },
+        }
+    }
+}
+
+/// The bytes of a file of rules at a path below a directory; none if there is no file there.
+fn read_rules(dir: &dyn Dir, at: &RelPath) -> io::Result<Vec<u8>> {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
+    let open = || {
+        let mut names = at.components();
+        let last = names.next_back().ok_or(InvalidInput)?;
+        let below = match names.next() {
+            Some(first) => Some(names.try_fold(dir.open_dir(&first)?, |dir, name| dir.open_dir(&name))?),
+            None => None,
+        };
+        below.as_deref().unwrap_or(dir).open_file(&last)
+    };
+    let file = match open() {
+        Err(error) if matches!(error.kind(), InvalidInput | IsADirectory | NotADirectory | NotFound) => {
+            return Ok(Vec::new());
+        }
+        file => file?,
+    };
+    let mut bytes = vec![0; RULE_FILE_BYTES_MAX + 1];
+    let len = file.read_full_at(&mut bytes, 0)?;
+    if len > RULE_FILE_BYTES_MAX {
+        return Err(rustix::io::Errno::FBIG.into());
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
 /// What the index says of a file that is still what it was.
 struct Proven {
     root: Hash,
@@ -399,6 +547,7 @@ struct Names<'a> {
     walk: &'a Walk<'a>,
     place: u32,
     path: Option<RelPath>,
+    scope: Arc<Scope>,
 }
 
 impl Names<'_> {
@@ -411,9 +560,37 @@ impl Names<'_> {
         changed.is_some_and(|changed| changed.has_tree(&self.path(name)))
     }
 
-    fn is_excluded(&mut self, name: &Name, kind: Kind) -> bool {
-        let filter = &self.walk.options.filter;
-        !filter.is_empty() && filter.excluded(self.path(name).as_bytes(), kind == Kind::Dir)
+    /// Reads the rules that the directory, which has these names, adds.
+    fn enter(&mut self, dir: &dyn Dir, names: &[(Name, Option<Kind>)]) -> Result<(), RuleError> {
+        if self.scope.is_plain() {
+            return Ok(());
+        }
+        let Options { select, prefix, .. } = self.walk.options;
+        let below = self.walk.path(self.place);
+        // A file that nobody may see says nothing either, not even in an error.
+        let read = &mut |at: &RelPath| match select.above.excludes_way(&below.below(at)) {
+            true => Ok(Vec::new()),
+            false => read_rules(dir, at),
+        };
+        let entered = self.scope.enter(select, names, prefix.below(&below).as_bytes(), read)?;
+        if let Some(scope) = entered {
+            self.scope = Arc::new(scope);
+        }
+        Ok(())
+    }
+
+    fn stand(&mut self, name: &Name, kind: Kind) -> Standing {
+        let Options { select, side, base, prefix, .. } = self.walk.options;
+        if select.is_everything() {
+            return Standing::default();
+        }
+        let path = self.path(name);
+        if select.above.excludes(path.as_bytes(), kind == Kind::Dir) {
+            return Standing::untouchable();
+        }
+        let path = if prefix.is_root() { path } else { prefix.below(&path) };
+        let subject = Subject { path: path.as_bytes(), base, is_dir: kind == Kind::Dir };
+        self.scope.stand(select, &subject, *side)
     }
 }
 

@@ -8,37 +8,31 @@ use std::path::PathBuf;
 use crate::fs::{DirRef, os};
 use crate::path::{Name, RelPath};
 
-/// Where such paths begin.
+/// Where such paths begin: at the destination as the user wrote it. A source without a slash at its end has its own
+/// name below that ([`Place::prefix`](super::Place)).
 #[derive(Clone)]
-pub struct Around {
-    start: Start,
-    /// Where the tree is, seen from there: a source without a slash at its end has its own name below the
-    /// destination.
-    pub(super) below: RelPath,
-}
-
-#[derive(Clone)]
-enum Start {
+pub enum Around {
     /// A path of this machine, which its user may leave.
     Local(PathBuf),
-    /// A path in a module, which a peer may not.
-    Module { root: DirRef, path: RelPath },
+    /// A path in a module, which a peer may not leave.
+    Module {
+        /// The module's root.
+        root: DirRef,
+        /// The destination below it.
+        path: RelPath,
+    },
 }
 
 impl Around {
-    /// The destination is this path.
-    pub(super) fn local(path: PathBuf) -> Around {
-        Around { start: Start::Local(path), below: RelPath::root() }
-    }
-
-    /// The destination is `path` in the module at `root`.
-    pub(super) fn module(root: DirRef, path: RelPath) -> Around {
-        Around { start: Start::Module { root, path }, below: RelPath::root() }
-    }
-
-    /// The tree is `below` the destination.
-    pub(super) fn with(self, below: RelPath) -> Around {
-        Around { below, ..self }
+    /// The path that `written` names, and `below` it: its index is kept by that.
+    pub(super) fn path(&self, written: &[u8], below: &RelPath) -> PathBuf {
+        let below = OsStr::from_bytes(below.as_bytes());
+        let path = match self {
+            Around::Local(path) => path.join(OsStr::from_bytes(written)).join(below),
+            // No path of this machine, and none that a module has.
+            Around::Module { .. } => PathBuf::from("/").join(OsStr::from_bytes(written)).join(below),
+        };
+        std::fs::canonicalize(&path).unwrap_or(path)
     }
 
     /// The directory that `written` names: one that is there, and what follows, which may not be.
@@ -46,9 +40,9 @@ impl Around {
     /// # Errors
     /// `EINVAL` if it leads out of a module; otherwise why the way there cannot be opened.
     pub(super) fn find(&self, written: &[u8]) -> io::Result<(DirRef, RelPath)> {
-        match &self.start {
-            Start::Local(path) => local(path.join(OsStr::from_bytes(written))),
-            Start::Module { root, path } => Ok((root.clone(), within(path, written)?)),
+        match self {
+            Around::Local(path) => local(path.join(OsStr::from_bytes(written))),
+            Around::Module { root, path } => Ok((root.clone(), within(path, written)?)),
         }
     }
 }
@@ -114,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_not_there_of_a_local_path_is_the_way_from_what_is() {
         let temp = tempfile::tempdir().unwrap();
-        let find = |written: &str| Around::local(temp.path().to_owned()).find(written.as_bytes());
+        let find = |written: &str| Around::Local(temp.path().to_owned()).find(written.as_bytes());
         assert_eq!(find("a/b").unwrap().1.to_string(), "a/b");
         assert_eq!(find(".").unwrap().1.to_string(), ".");
         assert!(find("a/../b").is_err());

@@ -6,14 +6,18 @@ use std::thread::JoinHandle;
 
 use super::resolve::{self, Shape};
 use super::wire::{self, Use, Wire};
-use super::{Options, Summary, SyncError, Tree, destination, source};
+use super::{Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::codec::Bounded;
+use crate::fs::mem::MemFs;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::net::Link;
+use crate::net::{self, Link};
 use crate::path::{Name, RelPath};
-use crate::snapshot::Profile;
+use crate::scan::ScanError;
+use crate::snapshot::{Profile, Snapshot};
 use crate::transfer::frame::FrameError;
-use crate::transfer::message::{Direction, Hello, Message, TEXT_BYTES_MAX, Text, Welcome};
+use crate::transfer::message::{
+    Direction, Hello, MAKE_ALL, Message, TEXT_BYTES_MAX, Text, Welcome, WireSelect,
+};
 use crate::transfer::{ProtocolError, violation};
 
 /// A tree at a server.
@@ -148,11 +152,15 @@ pub fn push_scanned(
     from: Scanning,
     options: &Options,
 ) -> Result<Summary, SyncError> {
-    let (summary, tree) = push_and_return(link, remote, from, options)?;
+    if from.shape.is_left_out(&options.select) {
+        return Ok(Summary::default());
+    }
+    let shape = from.shape.clone();
+    let (sent, tree, wire) = exchange(link, remote, from, options)?;
     if !options.dry_run {
         tree.keep(options);
     }
-    Ok(summary)
+    Ok(told(sent, shape, tree.scan.snapshot, &tree.scan.errors, wire))
 }
 
 /// As [`push_scanned`]; gives the tree too, with all that was learned of it, and keeps nothing of it in the cache.
@@ -165,6 +173,18 @@ pub fn push_and_return(
     from: Scanning,
     options: &Options,
 ) -> Result<(Summary, Tree), SyncError> {
+    let shape = from.shape.clone();
+    let (sent, tree, wire) = exchange(link, remote, from, options)?;
+    let summary = told(sent, shape, tree.scan.snapshot.clone(), &tree.scan.errors, wire);
+    Ok((summary, tree))
+}
+
+fn exchange(
+    link: Link,
+    remote: &Remote,
+    from: Scanning,
+    options: &Options,
+) -> Result<(source::Sent, Tree, net::Wire), SyncError> {
     check(remote, options)?;
     let (path, make, only) = match &from.shape {
         Shape::Contents => (remote.path(), 1, None),
@@ -172,7 +192,12 @@ pub fn push_and_return(
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
         Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
     };
-    let hello = hello(Direction::Push, remote, path, make, only, options);
+    let make = if options.make_path { MAKE_ALL } else { make };
+    let prefix = match &from.shape {
+        Shape::Dir(name) => Some(name.clone()),
+        _ => None,
+    };
+    let hello = hello(Direction::Push, remote, path, make, only, prefix, options);
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
@@ -183,18 +208,29 @@ pub fn push_and_return(
     let closed = super::close(wire, &result);
     let (tree, sent) = result?;
     closed?;
-    let totals = tree.scan.snapshot.totals();
+    Ok((sent, tree, stats.wire()))
+}
+
+/// What a push did.
+fn told(
+    sent: source::Sent,
+    shape: Shape,
+    source: Snapshot,
+    errors: &[ScanError],
+    wire: net::Wire,
+) -> Summary {
     let received = destination::Received {
         root: sent.outcome.root,
+        roots: sent.roots,
         report: sent.outcome.report,
         round_trips: sent.round_trips,
-        files_total: totals.files,
-        bytes_total: totals.bytes,
+        source,
         items: sent.items,
         problems: sent.problems,
         code: sent.outcome.code,
     };
-    Ok((super::summary_of(received, &tree.scan.errors, stats.wire()), tree))
+    let summary = super::summary_of(received, errors, wire);
+    Summary { shape: Some(shape), ..summary }
 }
 
 /// Makes the local tree at `to` what a server's tree is, by the rules of [`super::resolve`].
@@ -202,10 +238,48 @@ pub fn push_and_return(
 /// # Errors
 /// [`SyncError`], if the run ended early.
 pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result<Summary, SyncError> {
+    let open = |shape: &Shape| {
+        if options.make_path && !options.dry_run {
+            resolve::make_path(to, shape)?;
+        }
+        resolve::destination(to, shape, options.dry_run)
+    };
+    pull_into(link, remote, resolve::file_name(to), open, options)
+}
+
+/// Tells what a server's tree holds: a dry run into nothing.
+///
+/// # Errors
+/// [`SyncError`], if the run ended early.
+pub fn list(link: Link, remote: &Remote, options: &Options) -> Result<Summary, SyncError> {
+    let options = Options { dry_run: true, ..options.clone() };
+    let open = |shape: &Shape| {
+        let nowhere = Place::new(MemFs::new().root(), Path::new("/"));
+        Ok(match shape {
+            Shape::File(name) => Place { only: Some(name.clone()), ..nowhere },
+            Shape::Contents | Shape::Dir(_) => nowhere,
+        })
+    };
+    pull_into(link, remote, None, open, &options)
+}
+
+/// `called`: the name that a single file gets, if not its own.
+fn pull_into(
+    link: Link,
+    remote: &Remote,
+    called: Option<Name>,
+    open: impl FnOnce(&Shape) -> Result<Place, SyncError>,
+    options: &Options,
+) -> Result<Summary, SyncError> {
     check(remote, options)?;
     let last = remote.last();
-    let expected = resolve::file_name(to).or_else(|| last.clone());
-    let hello = hello(Direction::Pull, remote, remote.path(), 0, expected.clone(), options);
+    let expected = called.or_else(|| last.clone());
+    let prefix = last.clone().filter(|_| !remote.contents());
+    let hides = |name: &Name, is_dir| options.select.hides(name.as_bytes(), is_dir);
+    if prefix.as_ref().is_some_and(|name| hides(name, true) && hides(name, false)) {
+        return Ok(Summary::default());
+    }
+    let hello = hello(Direction::Pull, remote, remote.path(), 0, expected.clone(), prefix, options);
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
@@ -218,31 +292,38 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
                 return Err(violation(format!("the file {file}, which was not asked for")).into());
             }
             (Some(file), _) => Shape::File(file),
+            (None, Some(name)) if Shape::Dir(name.clone()).is_left_out(&options.select) => {
+                return Err(SyncError::Usage { text: format!("{name}: the directory is left out itself") });
+            }
             (None, Some(name)) => Shape::Dir(name),
             (None, None) => Shape::Contents,
         };
-        let place = resolve::destination(to, &shape, options.dry_run)?;
+        let place = open(&shape)?;
         place.lock()?;
         destination::announce(&place, &wire);
         let tree = Tree::scan(place, profile, options, true)?;
-        destination::run(tree, &wire, options, false)
+        // What the file is called here is not what it is called there.
+        let shape = match shape {
+            Shape::File(file) => Shape::File(remote.last().unwrap_or(file)),
+            other => other,
+        };
+        Ok((destination::run(tree, &wire, options, false)?, shape))
     })();
     let closed = super::close(wire, &result);
-    let received = result?;
+    let (received, shape) = result?;
     closed?;
-    Ok(super::summary_of(received, &[], stats.wire()))
+    Ok(Summary { shape: Some(shape), ..super::summary_of(received, &[], stats.wire()) })
 }
 
-/// What fits into a greeting: a path, and patterns that leave a frame room for the rest.
+/// What fits into a greeting: a path, and rules that leave a frame room for the rest.
 fn check(remote: &Remote, options: &Options) -> Result<(), SyncError> {
     if remote.module().len() > TEXT_BYTES_MAX {
         let text = format!("a remote path of more than {TEXT_BYTES_MAX} bytes");
         return Err(SyncError::Usage { text });
     }
-    let bytes: usize = options.exclude.patterns().iter().map(|pattern| pattern.len() + 2).sum();
+    let bytes: usize = options.select.texts().iter().map(|rule| rule.len() + 2).sum();
     if bytes > FRAME_BYTES_MAX / 2 {
-        let text =
-            format!("exclusion patterns of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
+        let text = format!("filter rules of {bytes} bytes; at most {} go to a server", FRAME_BYTES_MAX / 2);
         return Err(SyncError::Usage { text });
     }
     Ok(())
@@ -254,10 +335,22 @@ pub(super) fn hello(
     path: RelPath,
     make: u8,
     only: Option<Name>,
+    prefix: Option<Name>,
     options: &Options,
 ) -> Hello {
     let text = |bytes: &[u8]| Text::new(bytes.to_vec()).unwrap_or_default();
-    let exclude = options.exclude.patterns().iter().map(|pattern| text(pattern)).collect();
+    let rules = options.select.texts().iter().map(|rule| text(rule)).collect();
+    let select = WireSelect {
+        rules: Bounded::new(rules).unwrap_or_default(),
+        prefix,
+        delete_excluded: options.select.delete_excluded,
+        nul_ends_lines: options.select.nul_ends_lines,
+        gitignore: options.select.gitignore,
+        size_min: options.select.sizes.min,
+        size_max: options.select.sizes.max,
+        mounts: options.select.mounts as u8,
+        prune_empty_dirs: options.select.prune_empty_dirs,
+    };
     Hello {
         agent: agent(),
         direction,
@@ -267,7 +360,7 @@ pub(super) fn hello(
         only,
         profile: wish(direction, options).bits(),
         params: Bounded::new(options.params.to_bytes().to_vec()).unwrap_or_default(),
-        exclude: Bounded::new(exclude).unwrap_or_default(),
+        select,
         delete: options.delete,
         dry_run: options.dry_run,
         checksum: options.checksum,
@@ -275,6 +368,10 @@ pub(super) fn hello(
         updates: options.updates,
         removal: options.removal.clone(),
         view: options.view.clone(),
+        writing: options.writing,
+        references: Bounded::new(options.references.iter().map(|(of, dir)| (*of, text(dir))).collect())
+            .unwrap_or_default(),
+        hash_first: options.hash_first,
     }
 }
 

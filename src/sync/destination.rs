@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::references::References;
 use super::source::await_tree;
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{CODE_DELETIONS, CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
@@ -25,7 +26,7 @@ use crate::transfer::message::{
     self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
 use crate::transfer::receiver::{
-    Action, FileId, Finale, Options as Wishes, Output, Place, Receiver, Refuses,
+    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver, Refuses,
 };
 
 /// Batches of actions that wait for one staging thread at most.
@@ -34,10 +35,11 @@ const QUEUE_BATCHES: usize = 4;
 /// How a receiver ended.
 pub(super) struct Received {
     pub(super) root: Option<Hash>,
+    /// What the source had, and this end before.
+    pub(super) roots: Option<(Hash, Hash)>,
     pub(super) report: Report,
     pub(super) round_trips: u64,
-    pub(super) files_total: u64,
-    pub(super) bytes_total: u64,
+    pub(super) source: Snapshot,
     pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
     pub(super) code: u8,
@@ -60,37 +62,48 @@ pub(super) fn run(
     tell_items: bool,
 ) -> Result<Received, SyncError> {
     let leftovers = super::leftovers::hash(&tree, options);
+    let references = References::of(&tree.place, tree.scan.snapshot.profile(), options)?;
     let unknown = !tree.scan.unknown().is_empty() && options.hashes_first();
-    tell_tree(&tree, wire, unknown, !leftovers.is_empty());
+    let spare = !leftovers.is_empty() || !references.files.is_empty();
+    tell_tree(&tree, wire, unknown, spare);
     if unknown {
         tree.hash(options);
-        tell_tree(&tree, wire, false, !leftovers.is_empty());
+        tell_tree(&tree, wire, false, spare);
     }
     let mut theirs = None;
+    let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs)?;
+        await_tree(wire, &mut theirs, |paths| {
+            for entry in paths.iter().filter_map(|path| own.find_path(path)) {
+                protected.keep(entry);
+                protected.keep_in_deleted(own, entry);
+            }
+            Ok(())
+        })?;
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;
     // Everything will come where nothing is; else each file counts when it turns out to differ.
-    let empty = tree.scan.snapshot.entry_count() == 0 && leftovers.is_empty();
+    let empty = tree.scan.snapshot.entry_count() == 0 && !spare;
     let (files, bytes) = if empty { (Some(theirs.files), Some(theirs.bytes)) } else { (None, None) };
     options.monitor.begin(Phase::Transfer, files, bytes);
 
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
+    let protected = std::mem::take(&mut tree.scan.protected);
     let scan = Arc::new(tree.scan);
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
     let (paths, found) = leftovers.into_iter().unzip();
-    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found);
+    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found).with_references(references.files);
     let wishes = Wishes {
         delete: options.delete,
         dry_run: options.dry_run,
         itemize: options.itemize || tell_items,
-        filtered: !options.exclude.is_empty(),
+        filtered: !options.select.is_everything(),
         single: tree.place.only.is_some(),
-        delta: !wire.outbox.is_local(),
+        made: tree.place.made,
+        delta: !wire.outbox.is_local() && !options.writing.whole,
         updates: options.updates,
         deletions_max: options.removal.max,
         ignore_errors: options.removal.ignore_errors,
@@ -99,12 +112,22 @@ pub(super) fn run(
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
-    let refuse = options.refuse.clone();
-    let refuses = (!refuse.is_empty())
-        .then(|| Box::new(move |path: &RelPath, dir| refuse.excluded(path.as_bytes(), dir)) as Refuses);
-    let mut machine = Receiver::refusing(own.clone(), locals, theirs, wishes, refuses)?;
-    let stage = Stage::new(tree.place.root.clone(), own.clone(), paths, run);
-    let session = Session { wire, options, tell_items, stage: &stage, empty, backup };
+    let above = options.select.above.clone();
+    let refuses = (!above.is_empty())
+        .then(|| Box::new(move |path: &RelPath, dir| above.excludes(path.as_bytes(), dir)) as Refuses);
+    let mut machine = Receiver::refusing(own.clone(), locals, theirs, protected.clone(), wishes, refuses)?;
+    let stage =
+        Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing, references.places);
+    let session = Session {
+        wire,
+        options,
+        tell_items,
+        stage: &stage,
+        own_root: own.root(),
+        protected: &protected,
+        empty,
+        backup,
+    };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
     let outcome = outcome.inspect_err(|error| {
@@ -133,7 +156,7 @@ fn open_backup(place: &super::Place, wished: &message::Backup) -> Result<Backup,
             operation: "open the backup directory",
             source,
         })?;
-        let path = place.around.below.components().fold(path, |path, name| path.join(&name));
+        let path = place.prefix.components().fold(path, |path, name| path.join(&name));
         Ok::<_, SyncError>(BackupDir { root, path })
     });
     Ok(Backup { suffix: wished.suffix.to_vec(), dir: dir.transpose()? })
@@ -150,6 +173,10 @@ struct Session<'a> {
     options: &'a Options,
     tell_items: bool,
     stage: &'a Arc<Stage>,
+    /// The destination's root, as it is before.
+    own_root: Option<Hash>,
+    /// What is not deleted.
+    protected: &'a Protected,
     /// The destination has nothing yet.
     empty: bool,
     /// Where what is replaced or deleted is kept.
@@ -316,8 +343,9 @@ impl Session<'_> {
     fn take(&self, machine: &mut Receiver, told: Told, staged: &mut Staged) -> Result<(), SyncError> {
         match told {
             Told::Fatal(error) => return Err(error.into()),
-            Told::Done(Done::Closed(file, _)) => {
+            Told::Done(Done::Closed(file, size)) => {
                 self.options.monitor.advance(Phase::Transfer, 1, 0);
+                self.options.monitor.file(&machine.file_path(file), size);
                 machine.closed(file);
             }
             Told::Done(Done::CopyFailed(file, offset, chunk)) => machine.copy_failed(file, offset, chunk),
@@ -358,10 +386,10 @@ impl Session<'_> {
         }
         let mut received = Received {
             root: finale.proven.then(|| finale.mirror.root()).flatten(),
+            roots: machine.theirs().root.zip(self.own_root),
             report: machine.report(),
             round_trips: machine.round_trips(),
-            files_total: machine.theirs().files,
-            bytes_total: machine.theirs().bytes,
+            source: finale.mirror.clone(),
             items: std::mem::take(&mut staged.items),
             problems: std::mem::take(&mut staged.problems),
             code: 0,
@@ -387,6 +415,7 @@ impl Session<'_> {
             metas: &staged.metas,
             failed: &failed,
             delete: self.options.delete || self.options.removal.force,
+            protected: self.protected,
             backup: self.backup.as_ref(),
         };
         let committed = self.stage.commit(&finale, late)?;

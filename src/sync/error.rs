@@ -98,6 +98,7 @@ impl SyncError {
             SyncError::Refused { code, .. } => *code,
             SyncError::Root { source, .. } if source.kind() == io::ErrorKind::NotFound => 23,
             SyncError::Root { .. } | SyncError::Locked { .. } => 11,
+            SyncError::Scan(ScanError::Rules { .. }) => 1,
             SyncError::Scan(ScanError::Changed { .. }) => 24,
             SyncError::Scan(_) | SyncError::NotKept { .. } => 23,
             SyncError::Apply(ApplyError::HashMismatch { .. }) => 41,

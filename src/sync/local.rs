@@ -65,6 +65,8 @@ fn sync(
     let (ours, theirs) = memory_pair(PIPE_BYTES);
     // Both ends see the same bytes; the destination tells of them.
     let quiet = Options { monitor: Arc::new(Quiet(options.monitor.clone())), ..options.clone() };
+    // Links that lead nowhere are the source's, and become what they were.
+    let receiving = Options { munge_links: false, ..options.clone() };
     std::thread::scope(|threads| {
         let sending = threads.spawn(|| {
             let options = &quiet;
@@ -78,6 +80,7 @@ fn sync(
             Ok::<_, SyncError>((tree, sent, stats.wire()))
         });
         let received = (|| {
+            let options = &receiving;
             let tree = Tree::scan(to, profile, options, true)?;
             let wire = wire::open(theirs, Use::new(options, false, true))?;
             let result = destination::run(tree, &wire, options, false);

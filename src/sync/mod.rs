@@ -22,6 +22,7 @@ mod gauge;
 mod leftovers;
 pub mod local;
 pub mod probe;
+mod references;
 pub mod resolve;
 pub mod serve;
 mod source;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 pub use around::Around;
 pub use error::SyncError;
 pub use local::{sync_dirs, sync_tree};
+use resolve::Shape;
 pub use source::HASH_FIRST_BYTES;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
@@ -46,11 +48,11 @@ use crate::hash::Hash;
 use crate::monitor::Monitor;
 use crate::net::Wire;
 use crate::path::RelPath;
-use crate::scan::{Cache, Filter, ScanError};
-use crate::snapshot::{Field, Profile};
+use crate::scan::{Cache, ScanError, Select};
+use crate::snapshot::{Field, Profile, Snapshot};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
-    Abort, Compare, Item, Message, Removal, Report, TEXT_BYTES_MAX, Updates, View,
+    Abort, Compare, Item, Message, Purpose, Removal, Report, TEXT_BYTES_MAX, Updates, View, Writing,
 };
 
 /// How to synchronize.
@@ -58,8 +60,14 @@ use crate::transfer::message::{
 pub struct Options {
     /// Remove from the destination what the source has not.
     pub delete: bool,
-    /// How the source is seen, and links to directories at the destination.
+    /// How the source is seen.
     pub view: View,
+    /// How files are written.
+    pub writing: Writing,
+    /// Other trees, written as seen from the destination, of which files stand for those that it lacks.
+    pub references: Vec<(Purpose, Vec<u8>)>,
+    /// Make the directories above the destination as well.
+    pub make_path: bool,
     /// Links are made so that they lead nowhere, at the end that this process is; the other end, if it is the source,
     /// has such links and sends what they were.
     pub munge_links: bool,
@@ -69,6 +77,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Trust no index: read every file.
     pub checksum: bool,
+    /// Read every file whose root is not known before the session, so that both roots are known from its start.
+    pub hash_first: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
     /// Which metadata is made equal. Owners are where this process may set them; between directories of one machine
@@ -76,10 +86,8 @@ pub struct Options {
     pub profile: Profile,
     /// Which names of the source change what the destination has.
     pub updates: Updates,
-    /// Names to leave alone on both ends.
-    pub exclude: Filter,
-    /// Names of the source that a destination takes nothing of, whatever the other end sends.
-    pub refuse: Filter,
+    /// Which names take part.
+    pub select: Select,
     /// Collect every change as an [`Item`].
     pub itemize: bool,
     /// When to compress.
@@ -102,15 +110,18 @@ impl Default for Options {
         Options {
             delete: false,
             view: View::default(),
+            writing: Writing::default(),
+            references: Vec::new(),
+            make_path: false,
             munge_links: false,
             removal: Removal::default(),
             dry_run: false,
             checksum: false,
+            hash_first: false,
             params: Params::quick(),
             profile: Profile::new(true, false),
             updates: Updates::default(),
-            exclude: Filter::default(),
-            refuse: Filter::default(),
+            select: Select::default(),
             itemize: false,
             compress: Compress::Adaptive,
             bandwidth_max: None,
@@ -142,6 +153,8 @@ impl Options {
 pub struct Summary {
     /// The root, equal on both ends; `None` on a dry run, and if some path could not be made equal.
     pub root: Option<Hash>,
+    /// The roots of source and destination as they were before, if both were known.
+    pub roots: Option<(Hash, Hash)>,
     /// Regular files of the source.
     pub files_total: u64,
     /// Bytes in them.
@@ -156,6 +169,10 @@ pub struct Summary {
     pub round_trips: u64,
     /// Every change, if asked for.
     pub items: Vec<Item>,
+    /// The source, as the run found it; on a dry run without the roots that it had no need of.
+    pub source: Option<Snapshot>,
+    /// What the source is to the destination, where the run knows.
+    pub shape: Option<Shape>,
     /// What could not be made equal, a path and a reason each.
     pub problems: Vec<Problem>,
     /// The exit code: 0, or 23 or 24 with problems.
@@ -216,24 +233,30 @@ fn is_consequence(error: &SyncError) -> bool {
 /// What could not be read, as a problem.
 fn unread(error: &ScanError) -> Problem {
     let path = match error {
-        ScanError::Io { path, .. } | ScanError::Changed { path } => path.clone(),
+        ScanError::Io { path, .. } | ScanError::Changed { path } | ScanError::Rules { path, .. } => {
+            path.clone()
+        }
         ScanError::Build(_) => RelPath::root(),
     };
     Problem { path, text: error.to_string() }
 }
 
 fn summary_of(received: destination::Received, errors: &[ScanError], wire: Wire) -> Summary {
+    let totals = received.source.totals();
     let mut problems = received.problems;
     problems.extend(errors.iter().map(unread));
     Summary {
         root: received.root,
-        files_total: received.files_total,
-        bytes_total: received.bytes_total,
+        roots: received.roots,
+        files_total: totals.files,
+        bytes_total: totals.bytes,
         report: received.report,
         wire_sent: wire.sent,
         wire_received: wire.received,
         round_trips: received.round_trips,
         items: received.items,
+        source: Some(received.source),
+        shape: None,
         code: if problems.is_empty() { received.code } else { received.code.max(CODE_PARTIAL) },
         problems,
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::client::{Remote, greet, hello, profile_of};
-use super::source::await_tree;
+use super::source::{await_tree, none_spared};
 use super::wire::{self, Use};
 use super::{Options, Place, SyncError, Tree};
 use crate::fs::mem::MemFs;
@@ -18,7 +18,7 @@ use crate::net::{Link, Wire};
 use crate::transfer::frame::{FrameBuilder, FrameError};
 use crate::transfer::locals::Locals;
 use crate::transfer::message::{Direction, Message, Tree as TreeMessage};
-use crate::transfer::receiver::{Action, Options as Wishes, Output, Receiver};
+use crate::transfer::receiver::{Action, Options as Wishes, Output, Protected, Receiver};
 
 /// The code that a server is told when enough was seen: the client was interrupted.
 const CODE_ENOUGH: u32 = 20;
@@ -59,7 +59,7 @@ pub fn probe(link: Link, remote: &Remote, bounds: Bounds, options: &Options) -> 
     let stats = wire.stats.clone();
     let name = remote.last();
     let result = (|| {
-        let asked = hello(Direction::Pull, remote, remote.path(), 0, name, options);
+        let asked = hello(Direction::Pull, remote, remote.path(), 0, name, None, options);
         let welcome = greet(&wire, asked)?;
         let place = Place::new(MemFs::new().root(), Path::new("/"));
         let bare = Options { cache: None, ..options.clone() };
@@ -69,13 +69,13 @@ pub fn probe(link: Link, remote: &Remote, bounds: Bounds, options: &Options) -> 
         wire.outbox.message(&Message::Tree(TreeMessage::of(&snapshot)));
         let mut theirs = None;
         while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-            await_tree(&wire, &mut theirs)?;
+            await_tree(&wire, &mut theirs, none_spared)?;
         }
         let theirs = theirs.ok_or(FrameError::Cut)?;
         let answer_time = started.elapsed();
         let locals = Locals::new(Box::new(|_| None), Vec::new());
         let wishes = Wishes { single: welcome.only.is_some(), ..Wishes::default() };
-        let machine = Receiver::new(snapshot, locals, theirs, wishes)?;
+        let machine = Receiver::new(snapshot, locals, theirs, Protected::default(), wishes)?;
         let started = Instant::now();
         let (bytes, complete) = take(machine, &wire, bounds, started + bounds.time_max)?;
         let (time, wire) = (started.elapsed(), stats.wire());

@@ -10,6 +10,7 @@ use super::tree::root_error;
 use super::{Around, Place, SyncError};
 use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os};
 use crate::path::{Name, RelPath};
+use crate::scan::Select;
 
 /// A local source, and the name it asks for at the destination.
 pub struct Source {
@@ -30,6 +31,14 @@ pub enum Shape {
     File(Name),
 }
 
+impl Shape {
+    /// Whether it is a directory that takes no part itself: then there is nothing to do.
+    #[must_use]
+    pub fn is_left_out(&self, select: &Select) -> bool {
+        matches!(self, Shape::Dir(name) if select.hides(name.as_bytes(), true))
+    }
+}
+
 /// Whether a path, as written, can only be a directory's contents.
 #[must_use]
 pub fn means_contents(path: &[u8]) -> bool {
@@ -47,10 +56,7 @@ pub fn source(path: &Path) -> Result<Source, SyncError> {
     let failed = |error| root_error(path, "open", error);
     let (parent, name) = split(path).map_err(failed)?;
     match os::open_root(path) {
-        Ok(root) => {
-            let around = Around::local(parent).with(RelPath::root().join(&name));
-            Ok(Source { place: Place { around, ..Place::new(root, path) }, shape: Shape::Dir(name) })
-        }
+        Ok(root) => Ok(Source { place: Place::new(root, path).named(&name), shape: Shape::Dir(name) }),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             let dir = os::open_root(&parent).map_err(failed)?;
             let place = Place { only: Some(name.clone()), ..Place::new(dir, path) };
@@ -65,9 +71,9 @@ impl Source {
     #[must_use]
     pub fn shown_as(self, shown: Option<Name>) -> Place {
         match (self.shape, self.place) {
-            (Shape::File(real), Place { root, path, around, .. }) => {
+            (Shape::File(real), place) => {
                 let shown = shown.unwrap_or_else(|| real.clone());
-                Place { root: one_file(root, real, shown.clone()), path, only: Some(shown), around }
+                Place { root: one_file(place.root, real, shown.clone()), only: Some(shown), ..place }
             }
             (_, place) => place,
         }
@@ -94,10 +100,9 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
         Shape::Dir(name) => {
             let outer = open_or_create(path, dry_run)?;
             let inner = path.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
-            let root = enter(&outer.root, name, true, dry_run);
-            let root = root.map_err(|error| root_error(&inner, "open", error))?;
-            let around = Around::local(path.to_owned()).with(RelPath::root().join(name));
-            Ok(Place { around, ..Place::new(root, &inner) })
+            let (root, made) =
+                enter(&outer.root, name, true, dry_run).map_err(|error| root_error(&inner, "open", error))?;
+            Ok(Place { around: outer.around, made, ..Place::new(root, &inner).named(name) })
         }
         Shape::File(name) => {
             let Some(own_name) = file_name(path) else {
@@ -105,59 +110,81 @@ pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, S
                 return Ok(Place { only: Some(name.clone()), ..place });
             };
             let (parent, _) = split(path).map_err(|error| root_error(path, "open", error))?;
-            let around = Around::local(parent.clone());
+            let around = Around::Local(parent.clone());
             Ok(Place { only: Some(own_name), around, ..Place::open(&parent)? })
         }
     }
 }
 
+/// Makes the directories above a destination of that shape.
+///
+/// # Errors
+/// [`SyncError::Root`] if one cannot be made.
+#[expect(clippy::disallowed_methods, reason = "an operator's path, whose links are followed")]
+pub fn make_path(path: &Path, shape: &Shape) -> Result<(), SyncError> {
+    let dir = match shape {
+        Shape::File(_) if !means_contents(path.as_os_str().as_bytes()) => path.parent(),
+        _ => Some(path),
+    };
+    let dir = dir.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(|error| root_error(dir, "create", error))
+}
+
+/// Whether a directory is there.
+#[must_use]
+pub fn is_dir(path: &Path) -> bool {
+    os::open_root(path).is_ok()
+}
+
 /// The name that a destination path gives to a single file; `None` if it is a directory, which keeps the name.
 #[must_use]
 pub fn file_name(path: &Path) -> Option<Name> {
-    let as_dir = means_contents(path.as_os_str().as_bytes()) || os::open_root(path).is_ok();
+    let as_dir = means_contents(path.as_os_str().as_bytes()) || is_dir(path);
     if as_dir { None } else { split(path).ok().map(|(_, name)| name) }
 }
 
 fn open_or_create(path: &Path, dry_run: bool) -> Result<Place, SyncError> {
     match Place::open(path) {
         Err(SyncError::Root { source, .. }) if dry_run && source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Place::new(MemFs::new().root(), path))
+            Ok(Place { made: true, ..Place::new(MemFs::new().root(), path) })
         }
         Ok(place) => Ok(place),
         Err(_) => Place::open_or_create(path),
     }
 }
 
-/// Opens a directory in another one; makes it if it is not there and `make` says so.
-pub(super) fn enter(dir: &DirRef, name: &Name, make: bool, dry_run: bool) -> std::io::Result<DirRef> {
+/// Opens a directory in another one; makes it if it is not there and `make` says so. Tells whether it did.
+pub(super) fn enter(dir: &DirRef, name: &Name, make: bool, dry_run: bool) -> std::io::Result<(DirRef, bool)> {
     match dir.open_dir(name) {
         Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {
-            if dry_run {
-                Ok(MemFs::new().root())
-            } else {
-                dir.create_dir(name, 0o755)
-            }
+            let made = if dry_run { MemFs::new().root() } else { dir.create_dir(name, 0o755)? };
+            Ok((made, true))
         }
-        other => other,
+        other => other.map(|dir| (dir, false)),
     }
+}
+
+/// What [`below`] found.
+pub(super) struct Below {
+    /// A directory, or the one around a file.
+    pub(super) dir: DirRef,
+    /// That file's name.
+    pub(super) file: Option<Name>,
+    /// The directory was made.
+    pub(super) made: bool,
 }
 
 /// Opens what a peer's path names below a module's root: a directory, or the directory around a file and
 /// that file's name. The last `make` names are made if they are not there.
-pub(super) fn below(
-    root: &DirRef,
-    path: &RelPath,
-    make: u8,
-    dry_run: bool,
-) -> std::io::Result<(DirRef, Option<Name>)> {
+pub(super) fn below(root: &DirRef, path: &RelPath, make: u8, dry_run: bool) -> std::io::Result<Below> {
     let names: Vec<Name> = path.components().collect();
-    let mut dir = root.clone();
+    let (mut dir, mut made) = (root.clone(), false);
     for (at, name) in names.iter().enumerate() {
         let last = at + 1 == names.len();
         if last && make == 0 && dir.stat(name)?.kind == Kind::File {
-            return Ok((dir, Some(name.clone())));
+            return Ok(Below { dir, file: Some(name.clone()), made: false });
         }
-        dir = enter(&dir, name, names.len() - at <= usize::from(make), dry_run)?;
+        (dir, made) = enter(&dir, name, names.len() - at <= usize::from(make), dry_run)?;
     }
-    Ok((dir, None))
+    Ok(Below { dir, file: None, made })
 }

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::client::agent;
-use super::resolve::{self, Shape, below};
+use super::resolve::{self, Below, Shape, below};
 use super::view::follows;
 use super::wire::{self, Use};
 use super::{Around, Options, Place, SyncError, Tree, destination, source};
@@ -17,10 +17,10 @@ use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::net::Link;
 use crate::path::{Escaped, Name, RelPath};
-use crate::scan::Filter;
+use crate::scan::{Excludes, Mounts, Select, Sizes};
 use crate::snapshot::Profile;
 use crate::transfer::frame::FrameReader;
-use crate::transfer::message::{Direction, Hello, Message, Report, Welcome};
+use crate::transfer::message::{Direction, Hello, MAKE_ALL, Message, Report, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
 
 /// A key may not do that.
@@ -40,7 +40,7 @@ pub struct Module {
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
     /// Names that are neither sent nor touched, beside those that a client leaves out itself.
-    pub exclude: Filter,
+    pub exclude: Excludes,
     /// Bytes a second that a session moves at most, each way.
     pub bandwidth_max: Option<u64>,
     /// Names that a session deletes at most; if there are more, none is.
@@ -69,7 +69,7 @@ impl Module {
             writing,
             owner: true,
             setid: false,
-            exclude: Filter::default(),
+            exclude: Excludes::default(),
             bandwidth_max: None,
             deletions_max: None,
         }
@@ -199,18 +199,20 @@ fn session(
     let may_own = owner && (!push || rustix::process::geteuid().is_root());
     let profile = wished.meet(Profile::new(may_own, !push || setid).with_executability());
 
-    let patterns: Vec<Vec<u8>> = hello.exclude.iter().map(|pattern| pattern.to_vec()).collect();
-    let exclude = Filter::new(&patterns).map_err(|error| refused(error.to_string(), 1))?;
+    let select = selected(&hello.select)?;
     let mut asked = Options {
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
+        hash_first: hello.hash_first,
         params,
-        exclude,
+        select,
         itemize: false,
         updates: hello.updates,
         removal: hello.removal.clone(),
         view: hello.view.clone(),
+        writing: hello.writing,
+        references: hello.references.iter().map(|(of, dir)| (*of, dir.to_vec())).collect(),
         ..options.clone()
     };
 
@@ -264,6 +266,10 @@ fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
         // A backup's name could be one of those.
         return deny("keeps names for itself, so that there are no backups in it");
     }
+    if push && !hello.references.is_empty() && !module.exclude.is_empty() {
+        // What they lead to could be one of those, and would be under another name then.
+        return deny("keeps names for itself, so that no other tree in it stands for what is missing");
+    }
     let file = hello.only.as_ref().filter(|_| push).map(|name| hello.path.join(name));
     if module.exclude.excludes_way(&hello.path) || file.is_some_and(|file| module.exclude.excludes_way(&file))
     {
@@ -276,12 +282,33 @@ fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
 /// Has a module's rules hold beside what its client wishes. `single`: the tree is a file, whose name was looked at.
 fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
     if !single {
-        asked.refuse = Filter::default().and_above(&module.exclude, &hello.path);
-        asked.exclude = std::mem::take(&mut asked.exclude).and_above(&module.exclude, &hello.path);
+        asked.select.above = module.exclude.below(&hello.path);
     }
     asked.updates.ignore_existing |= module.writing == Writing::New;
     let wished = asked.removal.max.unwrap_or(u64::MAX);
     asked.removal.max = module.deletions_max.map(|max| max.min(wished)).or(asked.removal.max);
+}
+
+/// What takes part, as the client says.
+fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
+    let WireSelect { delete_excluded, nul_ends_lines, gitignore, prune_empty_dirs, .. } = *wire;
+    let rules = Select::of_texts(wire.rules.iter().map(|text| &**text));
+    let mounts = match wire.mounts {
+        0 => Mounts::Cross,
+        1 => Mounts::Empty,
+        2 => Mounts::Omit,
+        _ => return Err(violation("other file systems are neither crossed, empty nor left out").into()),
+    };
+    Ok(Select {
+        rules: rules.map_err(|error| refused(error.to_string(), 1))?,
+        delete_excluded,
+        nul_ends_lines,
+        gitignore,
+        sizes: Sizes { min: wire.size_min, max: wire.size_max },
+        mounts,
+        prune_empty_dirs,
+        above: Excludes::default(),
+    })
 }
 
 /// Parameters a client may choose: those of the command line. Others could make a server cut small or hold much.
@@ -301,34 +328,37 @@ fn open(module: &Module, hello: &Hello) -> Result<(Place, Option<Name>), SyncErr
     let push = hello.direction == Direction::Push;
     let at = |dir, path: &RelPath, only| {
         // A source without a slash at its end asked for a name of its own below the destination.
-        let (start, below) = match path.split_last() {
-            Some((start, name)) if hello.make == 2 => (start, RelPath::root().join(&name)),
-            _ => (path.clone(), RelPath::root()),
+        let start = match path.split_last() {
+            Some((start, _)) if push && hello.select.prefix.is_some() => start,
+            _ => path.clone(),
         };
-        let around = Around::module(root.clone(), start).with(below);
-        Place { only, around, ..Place::new(dir, &module.root.join(os_path(path))) }
+        let (shown, around) = (path.as_bytes().to_vec(), Around::Module { root: root.clone(), path: start });
+        Place { only, shown, around, ..Place::new(dir, &module.root.join(os_path(path))) }
     };
     if let Some(file) = hello.only.as_ref().filter(|_| push) {
         // To a directory, under its own name; else to a file of that path, there already or not.
         let (dir, name) =
             match (below(&root, &hello.path, hello.make, hello.dry_run), hello.path.split_last()) {
-                (Ok((dir, name)), _) => (dir, name.unwrap_or_else(|| file.clone())),
+                (Ok(found), _) => (found.dir, found.file.unwrap_or_else(|| file.clone())),
                 (Err(error), Some((parent, last))) if error.kind() == std::io::ErrorKind::NotFound => {
-                    (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.0, last)
+                    (below(&root, &parent, 0, hello.dry_run).map_err(failed)?.dir, last)
                 }
                 (Err(error), _) => return Err(failed(error)),
             };
         return Ok((at(dir, &hello.path, Some(name.clone())), Some(name)));
     }
     let make = if push { hello.make } else { 0 };
-    let (dir, file) = below(&root, &hello.path, make, hello.dry_run).map_err(failed)?;
+    let Below { dir, file, made } = below(&root, &hello.path, make, hello.dry_run).map_err(failed)?;
     Ok(match file {
         Some(file) => {
             let shown = hello.only.clone().unwrap_or_else(|| file.clone());
             let view = one_file(dir, file, shown.clone());
             (at(view, &hello.path, Some(shown.clone())), Some(shown))
         }
-        None => (at(dir, &hello.path, None), None),
+        None => {
+            let place = Place { made, ..at(dir, &hello.path, None) };
+            (hello.select.prefix.iter().fold(place, Place::named), None)
+        }
     })
 }
 
@@ -352,6 +382,10 @@ fn account_path(path: &[u8], home: Option<&Path>) -> Result<PathBuf, SyncError> 
 
 /// Opens the tree at a path of this account, by the rules for local ones; and, for a single file, its name.
 fn open_account(path: &Path, hello: &Hello) -> Result<(Place, Option<Name>), SyncError> {
+    if hello.direction == Direction::Push && hello.make == MAKE_ALL && !hello.dry_run {
+        let shape = hello.only.clone().map_or(Shape::Contents, Shape::File);
+        resolve::make_path(path, &shape)?;
+    }
     let place = match (hello.direction, &hello.only, hello.path.split_last()) {
         (Direction::Pull, shown, _) => resolve::source(path)?.shown_as(shown.clone()),
         (Direction::Push, Some(file), _) => {

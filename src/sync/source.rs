@@ -12,17 +12,19 @@ use super::tree::now;
 use super::wire::{FRAME_BYTES, Outbox, PATCH_FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{Options, Problem, SyncError, Tree};
 use crate::chunk::{ChunkRef, Chunker};
+use crate::codec::Bounded;
 use crate::fs::{FileRef, Stat};
 use crate::hash::{Domain, Hash};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_MAX, PATH_BYTES_MAX};
 use crate::monitor::Phase;
-use crate::path::Escaped;
-use crate::scan::{FileHasher, Fingerprint, Opener, Scan, Seen, hash_file};
+use crate::path::{Escaped, RelPath};
+use crate::scan::{FileHasher, Fingerprint, Opener, Scan, ScanError, Seen, hash_file};
 use crate::snapshot::{EntryId, Meta};
+use crate::transfer::ProtocolError;
 use crate::transfer::delta::recipe;
 use crate::transfer::delta::{Turn, Turned};
 use crate::transfer::frame::FrameBuilder;
-use crate::transfer::message::{Gone, Item, Message, MetaCoder, Tree as TreeMessage};
+use crate::transfer::message::{Gone, Item, Message, MetaCoder, SPARED_MAX, Tree as TreeMessage};
 use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Patch, Sender};
 use crate::tree;
 
@@ -57,6 +59,8 @@ struct Learned {
 /// How the receiver ended, and what it changed.
 pub(super) struct Sent {
     pub(super) outcome: Outcome,
+    /// What this end has, and the receiver had before.
+    pub(super) roots: Option<(Hash, Hash)>,
     pub(super) items: Vec<Item>,
     /// What the receiver could not make equal, as it told.
     pub(super) problems: Vec<Problem>,
@@ -68,24 +72,28 @@ pub(super) struct Sent {
 /// learned.
 pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tree, Sent), SyncError> {
     let mut theirs = None;
+    if options.delete {
+        tell_spared(&mut tree, wire);
+    }
     if tree.scan.unknown().is_empty() {
         tell_tree(&tree, wire, false);
     } else {
         tell_tree(&tree, wire, true);
         // Whether to hash first depends on whether there is anything to compare with.
-        let first = await_tree(wire, &mut theirs)?;
+        let first = await_tree(wire, &mut theirs, none_spared)?;
         let populated = first.entries > 0 || first.leftovers;
-        if populated && options.hashes_first() && (!tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES)
-        {
+        let worth_it = !tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES;
+        if options.hash_first || populated && options.hashes_first() && worth_it {
             tree.hash(options);
         }
         tell_tree(&tree, wire, false);
     }
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs)?;
+        await_tree(wire, &mut theirs, none_spared)?;
     }
     let empty = theirs.is_some_and(|theirs| theirs.entries == 0);
     let their_root = theirs.and_then(|theirs| theirs.root);
+    let roots = tree.scan.snapshot.root().zip(their_root);
     let mut machine = Sender::new(tree.scan.snapshot.clone());
     if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
         && let Some(remembered) = tree.remembered(&root)
@@ -105,7 +113,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     tree.scan = scan;
     let outcome = machine.outcome().cloned().ok_or(crate::transfer::frame::FrameError::Cut)?;
-    Ok((tree, Sent { round_trips: outcome.round_trips, outcome, items, problems }))
+    Ok((tree, Sent { round_trips: outcome.round_trips, roots, outcome, items, problems }))
 }
 
 fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
@@ -114,18 +122,49 @@ fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
     wire.outbox.message(&Message::Tree(message));
 }
 
-/// Waits for the other end's next `Tree`.
-pub(super) fn await_tree(wire: &Wire, last: &mut Option<TreeMessage>) -> Result<TreeMessage, SyncError> {
-    let payload = wire.inbox.recv().map_err(|_| crate::transfer::frame::FrameError::Cut)??;
-    payload.for_each(|message, _| match message {
-        Message::Tree(tree) => {
-            *last = Some(tree);
-            Ok(())
-        }
-        Message::Abort(abort) => Err(crate::transfer::ProtocolError::aborted(abort.code, &abort.text)),
-        _ => Err(crate::transfer::violation("a message before the tree")),
-    })?;
+/// Tells which files are here and not copied: as the receiver would delete what it has in their place.
+fn tell_spared(tree: &mut Tree, wire: &Wire) {
+    let spared = std::mem::take(&mut tree.scan.spared);
+    let (spared, unspeakable): (Vec<_>, Vec<_>) =
+        spared.into_iter().partition(|path| path.as_bytes().len() <= PATH_BYTES_MAX);
+    // What cannot be told of must not be deleted: so nothing is.
+    tree.scan.errors.extend(unspeakable.into_iter().map(|path| ScanError::Io {
+        path,
+        operation: "spare",
+        source: rustix::io::Errno::NAMETOOLONG.into(),
+    }));
+    for paths in spared.chunks(SPARED_MAX) {
+        let paths = Bounded::new(paths.to_vec()).unwrap_or_default();
+        wire.outbox.message(&Message::Spared(paths));
+    }
+}
+
+/// Waits for the other end's next `Tree`. `spared` takes the paths that come before it.
+pub(super) fn await_tree(
+    wire: &Wire,
+    last: &mut Option<TreeMessage>,
+    mut spared: impl FnMut(&[RelPath]) -> Result<(), ProtocolError>,
+) -> Result<TreeMessage, SyncError> {
+    *last = None;
+    while last.is_none() {
+        // A part of the paths fills a frame of its own.
+        let payload = wire.inbox.recv().map_err(|_| crate::transfer::frame::FrameError::Cut)??;
+        payload.for_each(|message, _| match message {
+            Message::Spared(paths) => spared(&paths),
+            Message::Tree(tree) => {
+                *last = Some(tree);
+                Ok(())
+            }
+            Message::Abort(abort) => Err(ProtocolError::aborted(abort.code, &abort.text)),
+            _ => Err(crate::transfer::violation("a message before the tree")),
+        })?;
+    }
     last.ok_or_else(|| crate::transfer::violation("no tree").into())
+}
+
+/// For an end whose peer has nothing to spare.
+pub(super) fn none_spared(_: &[RelPath]) -> Result<(), ProtocolError> {
+    Err(crate::transfer::violation("spared paths that were not asked for"))
 }
 
 type Everything = (Vec<(EntryId, Learned)>, Vec<Item>, Vec<Problem>);
@@ -170,7 +209,7 @@ fn converse(
     wire: &Wire,
     jobs: &Channel<Job>,
     told: &Receiver<Told>,
-    _options: &Options,
+    options: &Options,
 ) -> Result<Everything, SyncError> {
     let mut learned = Vec::new();
     let (mut items, mut problems) = (Vec::new(), Vec::new());
@@ -200,6 +239,7 @@ fn converse(
                 }
             }
             while let Ok(told) = told.try_recv() {
+                tell_file(&told, scan, options);
                 take(machine, told, &mut learned)?;
             }
         }
@@ -212,6 +252,7 @@ fn converse(
         }
         select_biased! {
             recv(told) -> told => if let Ok(told) = told {
+                tell_file(&told, scan, options);
                 take(machine, told, &mut learned)?;
             },
             recv(wire.inbox) -> payload => {
@@ -229,6 +270,14 @@ fn converse(
                 })?;
             },
         }
+    }
+}
+
+/// Tells of a file whose bytes have left, as far as a job is that of a file.
+fn tell_file(told: &Told, scan: &Scan, options: &Options) {
+    if let Told::Streamed(file, Ok(_), _) | Told::Read(file, Ok(())) = told {
+        let size = scan.snapshot.entry(*file).size().unwrap_or(0);
+        options.monitor.file(&scan.snapshot.path(*file), size);
     }
 }
 

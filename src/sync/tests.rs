@@ -330,8 +330,8 @@ fn excluded_names_are_left_alone_on_both_ends() {
     let module = bench.module("served", true);
     put(&bench.path("served"), "kept.o", b"2");
     put(&bench.path("served"), "gone", b"3");
-    let exclude = Filter::new(&[b"*.o".to_vec()]).unwrap();
-    let options = Options { delete: true, exclude, ..bench.options.clone() };
+    let select = Select::excluding(&[b"*.o"]).unwrap();
+    let options = Options { delete: true, select, ..bench.options.clone() };
     let source = resolve::source(&bench.path("src").join("")).unwrap();
     let (pushed, _) =
         bench.session(memory_pair(1 << 20), module, |link| push(link, &remote(""), source, &options));

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Around, Options, SyncError};
 use crate::fs::{DirRef, Time, os};
 use crate::path::{Name, RelPath};
-use crate::scan::{self, Cache, Changed, Index, Key, Opener, Scan, rescan, scan};
+use crate::scan::{self, Cache, Changed, Index, Key, Opener, Scan, Side, rescan, scan};
 use crate::snapshot::Profile;
 
 /// Where a tree is.
@@ -21,13 +21,36 @@ pub struct Place {
     pub only: Option<Name>,
     /// Where other paths that the user wrote for a destination begin.
     pub around: Around,
+    /// The root directory was made when it was opened; on a dry run, would have been.
+    pub made: bool,
+    /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
+    pub prefix: RelPath,
+    /// What rules of absolute paths hold the root's path to be.
+    pub shown: Vec<u8>,
 }
 
 impl Place {
     /// The tree below an open directory.
     #[must_use]
     pub fn new(root: DirRef, path: &Path) -> Place {
-        Place { root, path: absolute(path), only: None, around: Around::local(path.to_owned()) }
+        let around = Around::Local(path.to_owned());
+        let path = absolute(path);
+        let shown = path.as_os_str().as_encoded_bytes().to_vec();
+        Place { root, path, only: None, around, made: false, prefix: RelPath::root(), shown }
+    }
+
+    /// This place as a directory of that name, which is copied itself.
+    #[must_use]
+    pub fn named(self, name: &Name) -> Place {
+        Place { prefix: RelPath::root().join(name), ..self }
+    }
+
+    /// The path of the transfer's root, without slashes around it.
+    fn base(&self) -> Vec<u8> {
+        let mut names: Vec<&[u8]> =
+            self.shown.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
+        names.truncate(names.len().saturating_sub(self.prefix.components().count()));
+        names.join(&b'/')
     }
 
     /// Opens a directory that is there.
@@ -48,15 +71,10 @@ impl Place {
             Ok(root) => Ok(Place::new(root, path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 os::create_root(path).map_err(|source| root_error(path, "create", source))?;
-                Place::open(path)
+                Ok(Place { made: true, ..Place::open(path)? })
             }
             Err(source) => Err(root_error(path, "open", source)),
         }
-    }
-
-    /// Whether the tree has a name of its own at the destination, below what the user named.
-    fn named(&self) -> bool {
-        !self.around.below.is_root()
     }
 
     /// Takes the destination's lock, held as long as a handle of this place is.
@@ -117,15 +135,16 @@ impl Tree {
     ) -> Result<Tree, SyncError> {
         let lens = match destination {
             true => options.destination_lens(),
-            false => options.source_lens(place.named())?,
+            false => options.source_lens(!place.prefix.is_root())?,
         };
         let seen = if lens.is_plain() { String::new() } else { format!("{lens:?}") };
         let place = Place { root: lens.on(place.root.clone()), ..place };
         let mut scanning = scan::Options::new(Arc::new(now));
         scanning.profile = profile;
         scanning.params = options.params.clone();
-        scanning.filter = options.exclude.clone();
-        scanning.keep_special = destination;
+        scanning.select = options.select.clone();
+        scanning.side = if destination { Side::Receiver } else { Side::Sender };
+        (scanning.prefix, scanning.base) = (place.prefix.clone(), place.base());
         scanning.threads = options.threads;
         scanning.only = place.only.clone();
         let stat = place.root.stat_self().map_err(|error| root_error(&place.path, "stat", error))?;
@@ -135,7 +154,7 @@ impl Tree {
             if !seen.is_empty() {
                 path.extend_from_slice(&[b"\0", seen.as_bytes()].concat());
             }
-            let key = Key::new(&path, &stat, &scanning.filter, &scanning.params);
+            let key = Key::new(&path, &stat, &scanning.select, scanning.side, &scanning.params);
             (cache, key)
         });
         let index = match &cache {

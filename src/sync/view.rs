@@ -45,13 +45,11 @@ impl Options {
 
     /// The lens for the destination.
     pub(super) fn destination_lens(&self) -> Lens {
-        let follow = if self.view.keep_dirlinks { Follow::Dirs } else { Follow::None };
-        Lens { follow, munged: self.munge_links, ..Lens::default() }
+        Lens { munged: self.munge_links, ..Lens::default() }
     }
 }
 
 /// Whether a peer's wish would have this end follow links out of what it serves.
 pub(super) fn follows(view: &View) -> bool {
-    let View { follow_dirs, follow_unsafe, follow_all, keep_dirlinks, .. } = view;
-    *follow_dirs || *follow_unsafe || *follow_all || *keep_dirlinks
+    view.follow_dirs || view.follow_unsafe || view.follow_all
 }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 
 use crate::chunk::ChunkRef;
 use crate::hash::Hash;
-use crate::snapshot::{DirId, EntryId, Node, Snapshot};
+use crate::path::RelPath;
+use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::transfer::message::Purpose;
 
 /// A file the destination has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +20,8 @@ pub enum LocalFile {
     Entry(EntryId),
     /// A file that an interrupted run left, by number.
     Leftover(u32),
+    /// A file of another tree that was named as a reference, by number.
+    Reference(u32),
 }
 
 /// A chunk the destination has.
@@ -38,6 +42,23 @@ pub struct Leftover {
     pub chunks: Vec<ChunkRef>,
 }
 
+/// A file of another tree that stands for one that the destination lacks.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Where it is in its tree.
+    pub path: RelPath,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its root, if it is known.
+    pub root: Option<Hash>,
+    /// Its metadata.
+    pub meta: Meta,
+    /// Its chunks, if they are known.
+    pub chunks: Vec<ChunkRef>,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
 /// Gives the chunk list of a file of the destination's snapshot, if it is known without reading the file.
 pub type ChunkLists = Box<dyn Fn(EntryId) -> Option<Vec<ChunkRef>> + Send>;
 
@@ -45,6 +66,9 @@ pub type ChunkLists = Box<dyn Fn(EntryId) -> Option<Vec<ChunkRef>> + Send>;
 pub struct Locals {
     lists: ChunkLists,
     leftovers: Vec<Leftover>,
+    references: Vec<Reference>,
+    /// The references at a path, in the order in which they were named.
+    by_path: HashMap<RelPath, Vec<u32>>,
     files: Option<HashMap<u64, LocalFile>>,
     dirs: Option<HashMap<u64, DirId>>,
     chunks: Option<HashMap<u64, (LocalFile, u64)>>,
@@ -54,19 +78,45 @@ impl Locals {
     /// Over a snapshot whose files' chunk lists `lists` gives, and what an interrupted run left.
     #[must_use]
     pub fn new(lists: ChunkLists, leftovers: Vec<Leftover>) -> Locals {
-        Locals { lists, leftovers, files: None, dirs: None, chunks: None }
+        let (references, by_path) = (Vec::new(), HashMap::new());
+        Locals { lists, leftovers, references, by_path, files: None, dirs: None, chunks: None }
+    }
+
+    /// Over `references` too.
+    #[must_use]
+    pub fn with_references(mut self, references: Vec<Reference>) -> Locals {
+        for (at, reference) in (0..).zip(&references) {
+            self.by_path.entry(reference.path.clone()).or_default().push(at);
+        }
+        self.references = references;
+        self
+    }
+
+    /// Whether there are references at all.
+    #[must_use]
+    pub fn has_references(&self) -> bool {
+        !self.references.is_empty()
+    }
+
+    /// The references at a path, each with its number.
+    pub fn references(&self, path: &RelPath) -> impl Iterator<Item = (u32, &Reference)> {
+        let at = self.by_path.get(path).map_or(&[][..], Vec::as_slice);
+        at.iter().map(|at| (*at, &self.references[*at as usize]))
     }
 
     /// Whether there is anything to find beside the snapshot.
     #[must_use]
     pub fn has_leftovers(&self) -> bool {
-        !self.leftovers.is_empty()
+        !self.leftovers.is_empty() || self.has_references()
     }
 
     /// A file with this root.
     pub fn file(&mut self, own: &Snapshot, root: Hash) -> Option<LocalFile> {
         let files = self.files.get_or_insert_with(|| {
             let mut files = HashMap::new();
+            for (at, reference) in (0..).zip(&self.references) {
+                files.extend(reference.root.map(|root| (root.prefix(), LocalFile::Reference(at))));
+            }
             for (at, leftover) in self.leftovers.iter().enumerate() {
                 files.insert(leftover.root.prefix(), LocalFile::Leftover(at as u32));
             }
@@ -81,6 +131,7 @@ impl Locals {
         let full = match found {
             LocalFile::Entry(id) => own.entry(id).root(),
             LocalFile::Leftover(at) => self.leftovers.get(at as usize).map(|leftover| leftover.root),
+            LocalFile::Reference(at) => self.references.get(at as usize).and_then(|file| file.root),
         };
         (full == Some(root)).then_some(found)
     }
@@ -104,7 +155,7 @@ impl Locals {
 
     /// A place where a chunk with this hash probably is.
     pub fn chunk(&mut self, own: &Snapshot, hash: Hash) -> Option<LocalChunk> {
-        let (lists, leftovers) = (&self.lists, &self.leftovers);
+        let (lists, leftovers, references) = (&self.lists, &self.leftovers, &self.references);
         let chunks = self.chunks.get_or_insert_with(|| {
             let mut chunks = HashMap::new();
             let mut add = |file, list: &[ChunkRef]| {
@@ -114,6 +165,9 @@ impl Locals {
                     offset += u64::from(chunk.len);
                 }
             };
+            for (at, reference) in (0..).zip(references) {
+                add(LocalFile::Reference(at), &reference.chunks);
+            }
             for (at, leftover) in leftovers.iter().enumerate() {
                 add(LocalFile::Leftover(at as u32), &leftover.chunks);
             }

@@ -25,11 +25,17 @@ pub const CHUNKS_MAX: usize = 4096;
 pub const OPS_MAX: usize = 16_384;
 /// Elements of one request at most.
 pub const REQUEST_MAX: usize = 4096;
-/// Exclude patterns at most.
-pub const PATTERNS_MAX: usize = 4096;
+/// Paths of one [`Message::Spared`] at most.
+pub const SPARED_MAX: usize = 128;
+/// Rules at most.
+pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
 pub const MAPPINGS_MAX: usize = 256;
-/// Bytes of one text (error, pattern, agent, module) at most.
+/// References at most.
+pub const REFERENCES_MAX: usize = 20;
+/// All names of a path that are not there are made.
+pub const MAKE_ALL: u8 = u8::MAX;
+/// Bytes of one text (error, rule, agent, module) at most.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
 /// Text from a peer: at most [`TEXT_BYTES_MAX`] bytes; print it through [`crate::path::Escaped`].
@@ -69,6 +75,8 @@ pub struct Updates {
     pub compare: Compare,
     /// Modification times that differ by no more than so many seconds count as equal.
     pub window: u32,
+    /// Files only grow: what is as long as at the source stays, or longer.
+    pub append: bool,
 }
 
 /// How the source is seen: what is sent of it is what is seen ([`crate::fs::lens`]).
@@ -90,8 +98,30 @@ pub struct View {
     pub drop_unsafe: bool,
     /// All symbolic links are left out.
     pub drop_all: bool,
-    /// At the destination, symbolic links to directories are taken for directories.
-    pub keep_dirlinks: bool,
+}
+
+/// What a reference is for: another tree at the destination, of which files stand for those that are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// What it has need not be made.
+    Compare,
+    /// What it has is copied.
+    Copy,
+    /// What it has gets another name.
+    Link,
+}
+
+/// How files are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// Missing chunks come whole, whatever old bytes stand in their place.
+    pub whole: bool,
+    /// Runs of zeros become holes.
+    pub sparse: bool,
+    /// Room is reserved before a file is written.
+    pub preallocate: bool,
+    /// What differs is written into the file that is there, which stays the same inode.
+    pub in_place: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.
@@ -127,7 +157,7 @@ pub struct Hello {
     pub module: Text,
     /// The path below the module's root.
     pub path: RelPath,
-    /// How many of the path's last names are made if they are not there.
+    /// How many of the path's last names are made if they are not there; [`MAKE_ALL`] of them too.
     pub make: u8,
     /// Push: the tree is one file of this name. Pull: what a single file is to be called, if not by its own name.
     pub only: Option<Name>,
@@ -135,8 +165,8 @@ pub struct Hello {
     pub profile: u16,
     /// Chunking parameters ([`crate::chunk::Params::to_bytes`]).
     pub params: Bounded<u8, 64>,
-    /// Names to leave alone on both ends.
-    pub exclude: Bounded<Text, PATTERNS_MAX>,
+    /// Which names take part.
+    pub select: WireSelect,
     /// Remove what the source has not.
     pub delete: bool,
     /// Change nothing, tell what would change.
@@ -151,6 +181,35 @@ pub struct Hello {
     pub removal: Removal,
     /// How the source is seen.
     pub view: View,
+    /// How files are written.
+    pub writing: Writing,
+    /// Other trees, seen from the destination, of which files stand for those that are not there.
+    pub references: Bounded<(Purpose, Text), REFERENCES_MAX>,
+    /// Read every file whose root is not known before the session.
+    pub hash_first: bool,
+}
+
+/// Which names take part: each end applies what binds it to its own tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSelect {
+    /// Rules in their order, as text; none may name a file but those that are looked for in each directory.
+    pub rules: Bounded<Text, RULES_MAX>,
+    /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
+    pub prefix: Option<Name>,
+    /// Rules that name no side bind the sender only.
+    pub delete_excluded: bool,
+    /// Lines of per-directory files end in a NUL.
+    pub nul_ends_lines: bool,
+    /// What git would ignore is excluded.
+    pub gitignore: bool,
+    /// The least size of a file that is copied, in bytes.
+    pub size_min: Option<u64>,
+    /// The largest.
+    pub size_max: Option<u64>,
+    /// Directories on other file systems: 0 are as any other, 1 are empty, 2 are left out.
+    pub mounts: u8,
+    /// Directories in which nothing but directories takes part are left out.
+    pub prune_empty_dirs: bool,
 }
 
 /// The server's answer.
@@ -384,9 +443,9 @@ pub enum Kind {
 /// What happened to a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// It was not there.
+    /// It was not there, or was of another kind.
     Created,
-    /// It was there and its contents, target or kind changed.
+    /// It was there and its contents or target changed.
     Updated {
         /// The size changed.
         size: bool,
@@ -420,9 +479,9 @@ pub struct MetaChange {
 /// What a session did, counted at the receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Names that were not there, moved ones left out.
+    /// Names that were not there, or were of another kind; moved ones, and the root, left out.
     pub created: u64,
-    /// Names whose contents, target or kind changed.
+    /// Names whose contents or target changed.
     pub updated: u64,
     /// Names removed, moved ones left out.
     pub deleted: u64,
@@ -436,6 +495,45 @@ pub struct Report {
     pub bytes_reused: u64,
     /// Paths that could not be made equal.
     pub failed: u64,
+    /// What of `created` is no regular file.
+    pub created_beside: Beside,
+    /// What of `deleted` is no regular file.
+    pub deleted_beside: Beside,
+    /// The root directory itself was not there.
+    pub root_made: bool,
+    /// Regular files that were created or updated, further names of one left out.
+    pub files_transferred: u64,
+    /// The lengths of those.
+    pub bytes_transferred: u64,
+}
+
+/// Names that are no regular files, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Directories.
+    pub dirs: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Everything else.
+    pub specials: u64,
+}
+
+impl Beside {
+    /// Counts one more name, unless it is a regular file.
+    pub(crate) fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::File | Kind::Link => {}
+            Kind::Dir => self.dirs += 1,
+            Kind::Symlink => self.symlinks += 1,
+            Kind::Special => self.specials += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.dirs + self.symlinks + self.specials
+    }
 }
 
 /// Why a file's bytes are not coming.
@@ -717,6 +815,9 @@ pub enum Message<'a> {
         /// The steps.
         steps: Bounded<ChunkStep, CHUNKS_MAX>,
     },
+    /// Sender → receiver, before its last `Tree`: files that it has and does not copy. What the receiver has in their
+    /// place is not deleted.
+    Spared(Bounded<RelPath, SPARED_MAX>),
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

@@ -9,6 +9,8 @@ mod bench;
 mod local;
 mod measure;
 mod remote;
+mod select;
 mod serve;
 mod ssh;
+mod told;
 mod watch;

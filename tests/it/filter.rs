@@ -1,11 +1,13 @@
 //! Our exclusion patterns against those of the rsync that is installed.
 
+mod generated;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use syncline::scan::Filter;
+use syncline::scan::Select;
 
 /// Every name that the patterns are tried on; a trailing slash is a directory. Parents stand before children.
 const TREE: &[&str] = &[
@@ -180,12 +182,12 @@ fn kept_by_rsync(tree: &Path, to: &Path, pattern: &str) -> BTreeSet<String> {
 
 /// The names of [`TREE`] that the filter leaves.
 fn kept_by_us(pattern: &str) -> BTreeSet<String> {
-    let filter = Filter::new(&[pattern.as_bytes().to_vec()]).expect("no pattern is empty or long");
+    let filter = Select::excluding(&[pattern.as_bytes()]).expect("no pattern is empty or long");
     let mut gone: Vec<&str> = Vec::new();
     let mut kept = BTreeSet::new();
     for &name in TREE {
         let (path, is_dir) = name.strip_suffix('/').map_or((name, false), |path| (path, true));
-        if gone.iter().any(|dir| name.starts_with(dir)) || filter.excluded(path.as_bytes(), is_dir) {
+        if gone.iter().any(|dir| name.starts_with(dir)) || filter.hides(path.as_bytes(), is_dir) {
             gone.extend(is_dir.then_some(name));
         } else {
             kept.insert(name.to_owned());

@@ -38,14 +38,16 @@ pub struct BackupDir {
 pub(super) struct Keeper<'a> {
     backup: &'a Backup,
     mirror: &'a Snapshot,
+    in_place: bool,
     /// Directories of backups that were made or found.
     dirs: HashMap<RelPath, DirRef>,
 }
 
 impl<'a> Keeper<'a> {
     /// Backups of what `mirror` replaces.
-    pub(super) fn new(backup: &'a Backup, mirror: &'a Snapshot) -> Keeper<'a> {
-        Keeper { backup, mirror, dirs: HashMap::new() }
+    /// `in_place`: old files will be written into, so that a second name would change with them.
+    pub(super) fn new(backup: &'a Backup, mirror: &'a Snapshot, in_place: bool) -> Keeper<'a> {
+        Keeper { backup, mirror, in_place, dirs: HashMap::new() }
     }
 
     /// Whether a name may be a backup's own: what stands beside what it was made of is not kept again.
@@ -68,7 +70,7 @@ impl<'a> Keeper<'a> {
     ) -> io::Result<()> {
         let new_name = self.name_of(name)?;
         let target = self.dir(root, dir, path)?;
-        if dir.link(name, &*target, temporary).is_err() {
+        if self.in_place || dir.link(name, &*target, temporary).is_err() {
             // Another file system, or one without hard links.
             copy_name((dir, name, &dir.stat(name)?), &*target, temporary)?;
         }

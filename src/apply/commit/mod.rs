@@ -1,6 +1,7 @@
 //! What was staged → what users see, in an order that survives a power cut at any point.
 
 pub(super) mod backup;
+mod in_place;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,7 +16,7 @@ use crate::fs::walk::{self, remove_tree};
 use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
-use crate::transfer::receiver::{FinalDir, Finale, Place};
+use crate::transfer::receiver::{FinalDir, Finale, Place, Protected};
 
 /// Changes of metadata that are worth a thread of their own.
 const METAS_A_THREAD: usize = 2048;
@@ -29,6 +30,8 @@ pub struct Late<'a> {
     pub failed: &'a HashSet<RelPath>,
     /// Whether directories that hold something may be replaced.
     pub delete: bool,
+    /// What keeps them from it.
+    pub protected: &'a Protected,
     /// Where what is replaced or deleted is kept.
     pub backup: Option<&'a Backup>,
 }
@@ -54,6 +57,9 @@ struct Commit<'a> {
     /// The mirror's number of the destination's directories.
     mirrors: HashMap<DirId, DirId>,
     delete: bool,
+    protected: &'a Protected,
+    /// Where a staged file stands among those that were made, by device and inode, if it may become another one.
+    staged: HashMap<(u64, u64), usize>,
     keeper: Option<Keeper<'a>>,
     /// Backups that stand beside what they were made of: they stay, even if the source has no such names.
     saved: HashSet<RelPath>,
@@ -77,10 +83,15 @@ impl Stage {
             touched: HashSet::new(),
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
             delete: late.delete,
-            keeper: late.backup.map(|backup| Keeper::new(backup, &finale.mirror)),
+            protected: late.protected,
+            staged: HashMap::new(),
+            keeper: late.backup.map(|backup| Keeper::new(backup, &finale.mirror, self.writing.in_place)),
             saved: HashSet::new(),
             displaced_names: HashMap::new(),
         };
+        if self.writing.in_place {
+            commit.staged = (0..).zip(lock(&self.made).iter()).map(|(at, made)| (made.inode, at)).collect();
+        }
         let mut renames = std::mem::take(&mut *lock(&self.renames));
         // By directory, so that each is opened once.
         renames.sort_by_key(|rename| rename.dir);
@@ -102,7 +113,7 @@ impl Stage {
         }
         for rename in &renames {
             let place = Place { dir: rename.dir, name: rename.name.clone() };
-            if !commit.each(&place, |commit| commit.rename(rename, &place))? {
+            if !commit.each(&place, |commit| commit.put(rename, &place))? {
                 lock(&self.kept).extend(rename.from);
                 commit.lose(rename, finale);
             }
@@ -242,6 +253,14 @@ impl Commit<'_> {
         walk::unprotected(&**dir, act)
     }
 
+    /// Puts what was staged where it belongs.
+    fn put(&mut self, rename: &Rename, place: &Place) -> Result<(), ApplyError> {
+        if self.stage.writing.in_place && self.write_in_place(rename, place)? {
+            return Ok(());
+        }
+        self.rename(rename, place)
+    }
+
     fn rename(&mut self, rename: &Rename, place: &Place) -> Result<(), ApplyError> {
         let Rename { dir, temporary, name, .. } = rename;
         let handle = self.handles.mirror(*dir)?;
@@ -285,14 +304,14 @@ impl Commit<'_> {
         }
     }
 
-    /// A name below one of the destination's directories that its snapshot does not have.
+    /// A name below one of the destination's directories that its snapshot does not have, or that is protected.
     fn unknown_below(&mut self, dir: DirId) -> io::Result<Option<RelPath>> {
         let own = self.stage.own.clone();
         let mut below = vec![dir];
         while let Some(dir) = below.pop() {
             for (name, _) in self.handles.own(dir)?.list()? {
-                match own.find(dir, &name).map(|id| own.entry(id).dir()) {
-                    Some(dir) => below.extend(dir),
+                match own.find(dir, &name).filter(|id| !self.protected.keeps_in_deleted(*id)) {
+                    Some(id) => below.extend(own.entry(id).dir()),
                     None if name.as_bytes().starts_with(STAGING_PREFIX) => {}
                     None => return Ok(Some(own.dir_path(dir).join(&name))),
                 }

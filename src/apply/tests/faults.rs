@@ -295,8 +295,8 @@ fn directory_that_holds_something_is_replaced_only_with_delete() {
 
 #[test]
 fn excluded_names_are_never_deleted_with_what_is_around_them() {
-    let exclude = crate::scan::Filter::new(&[b"keep".to_vec()]).unwrap();
-    let options = Options { exclude, ..options(true) };
+    let select = crate::scan::Select::excluding(&[b"keep"]).unwrap();
+    let options = Options { select, ..options(true) };
     let from = tree(&[("d", file(b"file"))]);
     let to = tree(&[
         ("d/keep", file(b"k")),
@@ -315,11 +315,11 @@ fn excluded_names_are_never_deleted_with_what_is_around_them() {
 }
 
 #[test]
-fn special_files_are_deleted_with_delete_and_only_then() {
+fn special_files_that_the_source_has_not_are_deleted_with_delete_and_only_then() {
     let from = tree(&[("d/f", file(b"f")), ("e", file(b"e"))]);
-    let make = || {
+    let make = |specials: &[&str]| {
         let fs = mem(&from);
-        for at in ["fifo", "d/fifo"] {
+        for at in specials {
             fs.mkspecial(at).unwrap();
         }
         let (root, d) = (fs.root(), fs.mkdir("d").unwrap());
@@ -329,9 +329,12 @@ fn special_files_are_deleted_with_delete_and_only_then() {
         }
         fs
     };
-    let (source, target) = (make(), make());
+    let (source, target) = (make(&[]), make(&["fifo", "d/fifo"]));
     let done = sync(&source.root(), &target.root(), &options(false)).unwrap();
     assert_eq!(done.code, 0, "{done:?}");
+    // What the source has, and does not send, spares what stands in its place.
+    let has_them = make(&["fifo", "d/fifo"]);
+    sync(&has_them.root(), &target.root(), &options(true)).unwrap();
     assert!(capture(&target.root()).contains_key(&path("d/fifo")));
     let done = sync(&source.root(), &target.root(), &options(true)).unwrap();
     assert_eq!((done.code, done.report.deleted), (0, 2), "{done:?}");

@@ -7,7 +7,7 @@ use crate::fs::mem::MemFs;
 use crate::fs::walk::remove_tree;
 use crate::fs::{Attrs, Kind};
 use crate::path::{RelPath, STAGING_PREFIX};
-use crate::scan::{Opener, Options, Scan, scan};
+use crate::scan::{Opener, Options, Scan, Side, scan};
 use crate::transfer::locals::Leftover;
 use crate::tree;
 
@@ -56,7 +56,8 @@ fn stats(fs: &MemFs, options: &Options) -> Scan {
 
 /// Scans and hashes everything.
 pub(crate) fn scanned(fs: &MemFs, params: &Params, keep_special: bool) -> Scan {
-    let options = Options { params: params.clone(), keep_special, ..options(fs) };
+    let side = if keep_special { Side::Receiver } else { Side::Sender };
+    let options = Options { params: params.clone(), side, ..options(fs) };
     let mut found = stats(fs, &options);
     found.hash_unknown(&Opener::new(fs.root()), &options, &());
     found

@@ -29,7 +29,7 @@ use crate::transfer::delta::{Turned, recipe};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameReader, preamble};
 use crate::transfer::locals::Locals;
 use crate::transfer::message::{ChunkStep, Gone, Message, MetaCoder, Report, Step, Tree};
-use crate::transfer::receiver::{self, Action, Finale, Options, Place, Receiver};
+use crate::transfer::receiver::{self, Action, Finale, Options, Place, Protected, Receiver};
 use crate::transfer::sender::{self, Job, Patch, Sender};
 use crate::tree::FileTree;
 
@@ -246,7 +246,8 @@ impl<'a> Pair<'a> {
         let snapshot = Arc::new(own.snapshot.clone());
         // No two runs of a test have the same number: one that is cut, and the one that resumes.
         let run = setup.seed << 1 | u64::from(setup.cut.is_some());
-        let stage = Stage::new(setup.destination.root(), snapshot, paths, run);
+        let stage =
+            Stage::new(setup.destination.root(), snapshot, paths, run, Default::default(), Vec::new());
         if let Some(after_scan) = setup.after_scan {
             after_scan();
         }
@@ -447,7 +448,8 @@ impl<'a> Pair<'a> {
                 let lists = move |id| if known { lists.chunks(id) } else { None };
                 let locals = Locals::new(Box::new(lists), std::mem::take(&mut self.leftovers));
                 let own = Arc::new(self.own.snapshot.clone());
-                self.receiver = Some(Receiver::new(own, locals, *tree, self.setup.options)?);
+                self.receiver =
+                    Some(Receiver::new(own, locals, *tree, Protected::default(), self.setup.options)?);
                 return Ok(());
             }
             Message::Listing { entries, .. } => self.session.listed += entries.len() as u64,
@@ -562,7 +564,8 @@ impl<'a> Pair<'a> {
         self.session.deletions = finale.deletions.len();
         if !self.setup.options.dry_run {
             let delete = self.setup.options.delete;
-            let late = Late { metas: &self.metas, failed: &Default::default(), delete, backup: None };
+            let (failed, protected) = (&Default::default(), &Protected::default());
+            let late = Late { metas: &self.metas, failed, delete, protected, backup: None };
             let committed = self.stage.commit(&finale, late).map_err(Failure::Apply)?;
             if !committed.errors.is_empty() {
                 root = None;

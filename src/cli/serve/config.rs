@@ -17,7 +17,7 @@ use crate::cli::trust::check_module_name;
 use crate::fs::state;
 use crate::net::{Access, PeerId};
 use crate::path::Escaped;
-use crate::scan::Filter;
+use crate::scan::Excludes;
 use crate::sync::serve::{Module, Writing};
 
 /// Longest configuration file, in bytes.
@@ -193,14 +193,14 @@ impl TryFrom<toml::Value> for Rate {
 /// Patterns of names.
 #[derive(Default, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-struct Exclude(Filter);
+struct Exclude(Excludes);
 
 impl TryFrom<Vec<String>> for Exclude {
     type Error = String;
 
     fn try_from(patterns: Vec<String>) -> Result<Exclude, String> {
         let patterns: Vec<Vec<u8>> = patterns.into_iter().map(String::into_bytes).collect();
-        Filter::new(&patterns).map(Exclude).map_err(|error| error.to_string())
+        Excludes::new(&patterns).map(Exclude).map_err(|error| error.to_string())
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
         let b = Module {
             bandwidth_max: Some(3072),
             deletions_max: Some(4),
-            exclude: Filter::new(&[b"*.o".to_vec(), b"/t/".to_vec()]).unwrap(),
+            exclude: Excludes::new(&[b"*.o".to_vec(), b"/t/".to_vec()]).unwrap(),
             ..Module::new("/y".into(), Writing::New)
         };
         let b = Service { module: b, peers: Some(vec![PEER]), connections_max: Some(2) };

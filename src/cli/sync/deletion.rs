@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::error::Usage;
+use crate::snapshot::Field;
 use crate::sync::Options;
 use crate::transfer::message::{Backup, Removal, Text};
 
@@ -15,6 +16,10 @@ pub(super) struct Deletion {
         visible_aliases = ["del", "delete-before", "delete-during", "delete-delay", "delete-after"]
     )]
     delete: bool,
+
+    /// Remove what is excluded as well, unless a rule protects it; implies --delete.
+    #[arg(long)]
+    delete_excluded: bool,
 
     /// Delete at most NUM names; if there are more to delete, none is, and the exit code is 25.
     #[arg(long, value_name = "NUM")]
@@ -28,7 +33,8 @@ pub(super) struct Deletion {
     #[arg(long)]
     ignore_errors: bool,
 
-    /// Keep what is replaced or deleted, under its name and the suffix.
+    /// Keep what is replaced or deleted, under its name and the suffix; without --backup-dir the times of directories
+    /// are left alone then.
     #[arg(short, long)]
     backup: bool,
 
@@ -43,14 +49,25 @@ pub(super) struct Deletion {
 
 impl Deletion {
     pub(super) fn apply(&self, options: &mut Options) -> Result<(), Usage> {
-        options.delete = self.delete;
+        options.delete = self.delete || self.delete_excluded;
+        options.select.delete_excluded = self.delete_excluded;
         options.removal = Removal {
             max: self.max_delete,
             force: self.force,
             ignore_errors: self.ignore_errors,
             backup: (self.backup || self.backup_dir.is_some()).then(|| self.kept()).transpose()?,
         };
+        if self.backup && self.backup_dir.is_none() {
+            // The backups change the directories that they stand in, as in rsync.
+            options.profile = options.profile.without(Field::DirTime);
+        }
         Ok(())
+    }
+
+    /// What backups' names end in, if they stand where --delete would find them.
+    pub(super) fn backup_suffix(&self) -> Option<&OsStr> {
+        let beside = self.backup && self.backup_dir.is_none() && !self.delete_excluded;
+        beside.then(|| self.suffix.as_deref().unwrap_or(OsStr::new("~"))).filter(|suffix| !suffix.is_empty())
     }
 
     fn kept(&self) -> Result<Backup, Usage> {

@@ -1,14 +1,18 @@
 //! Which metadata is kept: everything, unless a flag says otherwise.
 
+use super::super::error::Usage;
+use super::owners::{Mappings, Of};
+use crate::fs::lens::Chmod;
 use crate::snapshot::{Field, Profile};
 use crate::sync::Options;
+use crate::transfer::message::Text;
 
 #[derive(clap::Args)]
 pub(super) struct Metadata {
     /// For the fingers of rsync's users: it is the default, but that setuid and setgid bits of another machine's
     /// files are then kept too.
     #[arg(short, long)]
-    archive: bool,
+    pub(super) archive: bool,
 
     /// Keep permission bits (default); those of setuid and setgid from another machine as well.
     #[arg(short, long, overrides_with = "no_perms")]
@@ -53,10 +57,50 @@ pub(super) struct Metadata {
     /// Leave groups alone.
     #[arg(long, visible_alias = "no-g", overrides_with = "group")]
     no_group: bool,
+
+    /// Change the modes of what is sent, as chmod(1) does: D before a change is for directories, F for files. May
+    /// be given again.
+    #[arg(long, value_name = "CHMOD")]
+    chmod: Vec<String>,
+
+    /// Give everything to USER, to GROUP, or to both: names are this machine's.
+    #[arg(long, value_name = "USER:GROUP", conflicts_with_all = ["usermap", "groupmap"])]
+    chown: Option<String>,
+
+    /// Map owners: FROM is an id, a range of ids, a name or *; names are this machine's.
+    #[arg(long, value_name = "FROM:TO,…")]
+    usermap: Option<String>,
+
+    /// Map groups, as --usermap does owners.
+    #[arg(long, value_name = "FROM:TO,…")]
+    groupmap: Option<String>,
+
+    /// Owners and groups go by number: always so here.
+    #[arg(long)]
+    numeric_ids: bool,
 }
 
 impl Metadata {
-    pub(super) fn apply(&self, options: &mut Options) {
+    pub(super) fn apply(&self, options: &mut Options) -> Result<(), Usage> {
+        let chmod = self.chmod.join(",");
+        if !chmod.is_empty() {
+            Chmod::parse(&chmod, 0).map_err(|error| Usage::new(error.to_string()))?;
+        }
+        options.view.chmod =
+            Text::new(chmod.into_bytes()).map_err(|_| Usage::new("a --chmod that is too long"))?;
+        let (user, group) =
+            match self.chown.as_deref().map(|chown| chown.split_once(':').unwrap_or((chown, ""))) {
+                Some(("", "")) => return Err(Usage::new("--chown gives neither USER nor GROUP")),
+                Some(owner) => owner,
+                None => ("", ""),
+            };
+        let map = |of: Of, to: &str, map: &Option<String>| match map {
+            Some(map) => of.map(map),
+            None if to.is_empty() => Ok(Mappings::default()),
+            None => of.all(to),
+        };
+        options.view.users = map(Of::Users, user, &self.usermap)?;
+        options.view.groups = map(Of::Groups, group, &self.groupmap)?;
         let mut profile = Profile::new(true, self.archive || self.perms);
         for (left_out, field) in [
             (self.no_perms, Field::Mode),
@@ -71,5 +115,6 @@ impl Metadata {
             }
         }
         options.profile = if self.executability { profile.with_executability() } else { profile };
+        Ok(())
     }
 }

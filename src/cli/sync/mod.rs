@@ -1,35 +1,52 @@
 //! `syncline sync`: one file a group of flags; each group turns into its part of [`Options`].
 
+mod always;
 mod connection;
 mod deletion;
+mod info;
+pub(super) mod instead;
+mod links;
+mod list;
 mod metadata;
 mod output;
+mod owners;
+mod plan;
+mod rules;
 mod selection;
+mod stop;
 mod watch;
 mod writing;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use self::always::Always;
 use self::connection::Connection;
 use self::deletion::Deletion;
+use self::links::Links;
 use self::metadata::Metadata;
 use self::output::Output;
+use self::plan::Plan;
 use self::selection::Selection;
+use self::stop::Stop;
 use self::watch::Watch;
 use self::writing::Writing;
 use super::connect::{Wish, connect};
 use super::error::{self, Usage};
+use super::format::Setting;
 use super::interrupt::Interrupt;
+use super::itemize::View;
 use super::location::{Location, Server};
 use super::progress::Progress;
-use super::report::{self, Voice};
+use super::report::{self, Course, Voice};
 use super::ssh::{self, Far, Lifeline};
 use super::{Done, home, json, say};
 use crate::net::{Home, Link};
+use crate::path::Name;
 use crate::sync::client::{self, Remote};
 use crate::sync::{Options, Summary, resolve, sync_dirs};
 
@@ -39,25 +56,31 @@ use crate::sync::{Options, Summary, resolve, sync_dirs};
 /// listen, or syncline://HOST[:PORT]/MODULE[/PATH] at a daemon. A remote PATH begins at the home. As in rsync,
 /// `src/` means what is in the directory, `src` the directory itself, so that DST gets a `src` in it. Times,
 /// permissions, symbolic links, hard links and, as root, owners are kept. Names that SRC has not stay, unless
-/// --delete says otherwise.
+/// --delete says otherwise. Without DST, or with --list-only, SRC is listed: what stands at its top, or with -r or
+/// -a all of it.
 ///
-/// Exit codes: 0 done and durable; 1 usage; 2 the other end speaks another version; 10 network; 11 files of this machine; 12 protocol; 20 interrupted;
-/// 23 some paths failed; 24 some vanished; 30 timeout; 40 identity; 41 integrity.
+/// Exit codes: 0 done and durable; 1 usage; 2 the other end speaks another version; 10 network; 11 files of this
+/// machine; 12 protocol; 20 interrupted; 23 some paths failed; 24 some vanished; 25 too much to delete; 30 timeout;
+/// 40 identity; 41 integrity; 42 a plan out of date.
 #[derive(clap::Args)]
+#[command(disable_help_flag = true)]
 pub(super) struct Args {
     /// What to copy.
     #[arg(value_name = "SRC")]
     source: OsString,
 
-    /// Where to.
+    /// Where to. Without it SRC is listed.
     #[arg(value_name = "DST")]
-    destination: OsString,
+    destination: Option<OsString>,
 
     #[command(flatten, next_help_heading = "Which files")]
     selection: Selection,
 
     #[command(flatten, next_help_heading = "What is kept of them")]
     metadata: Metadata,
+
+    #[command(flatten, next_help_heading = "Symbolic links")]
+    links: Links,
 
     #[command(flatten, next_help_heading = "What is removed")]
     deletion: Deletion,
@@ -73,11 +96,25 @@ pub(super) struct Args {
 
     #[command(flatten, next_help_heading = "The other machine")]
     connection: Connection,
+
+    #[command(flatten, next_help_heading = "When it ends")]
+    stop: Stop,
+
+    #[command(flatten, next_help_heading = "Taken for the fingers of rsync's users")]
+    always: Always,
+
+    /// Print help.
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
 }
 
 pub(super) fn run(args: Args) -> Done {
     let voice = args.output.voice();
-    match plan_and_sync(args, voice) {
+    let done = match &args.destination {
+        Some(_) if !args.output.list_only => plan_and_sync(args, &voice),
+        _ => list::run(args, &voice),
+    };
+    match done {
         Ok(code) => Ok(code),
         Err(error) => {
             if voice.json {
@@ -94,10 +131,18 @@ pub(super) fn run(args: Args) -> Done {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a run took is for people, and decides nothing")]
-fn plan_and_sync(args: Args, voice: Voice) -> Done {
-    let (from, to) = (Location::parse(&args.source)?, Location::parse(&args.destination)?);
+fn plan_and_sync(args: Args, voice: &Voice) -> Done {
+    let target = args.destination.clone().unwrap_or_default();
+    let (from, to) = (Location::parse(&args.source)?, Location::parse(&target)?);
     let delay = args.watch.delay();
-    let progress = Arc::new(Progress::new(!voice.json && delay.is_none()));
+    let course = args.course(&from, &to, &target);
+    let log = args.output.log()?;
+    let stop = args.stop.after()?;
+    let progress = Arc::new(match delay {
+        Some(_) if voice.quiet => Progress::quiet(),
+        Some(_) => Progress::new(false),
+        None => args.output.watch(under(&from)),
+    });
     let home = home()?;
     let run = Run {
         wish: args.connection.wish(),
@@ -107,35 +152,84 @@ fn plan_and_sync(args: Args, voice: Voice) -> Done {
         home,
         progress: progress.clone(),
     };
+    if let Some(time) = stop {
+        run.interrupt.after(time, progress.clone())?;
+    }
     if let Some(delay) = delay {
-        return watch::run(&run, from, to, delay, voice);
+        return watch::run(&run, from, to, delay, watch::Telling { voice, course });
+    }
+    let opened = voice.opening && !voice.quiet && !voice.json;
+    if opened {
+        say(report::opening(&course.setting))?;
     }
     let started = Instant::now();
-    let result = run.sync(from, to);
+    let planned = args.output.apply_plan.as_deref().map(Plan::read).transpose()?;
+    if let Some(planned) = &planned {
+        let dry = Options { dry_run: true, itemize: true, hash_first: true, ..run.options.clone() };
+        planned.check(&Plan::of(&run.sync(from.clone(), to.clone(), &dry)?)?)?;
+    }
+    let result = run.sync(from, to, &run.options);
     progress.finish();
     let summary = result?;
     report::problems(&summary.problems);
-    report::tell(&summary, started.elapsed(), voice)?;
+    if let Some(path) = &args.output.write_plan {
+        Plan::of(&summary)?.write(path)?;
+    }
+    let (named, scanned) = (progress.named(), progress.scanned());
+    let course = Course { opened, named, scanned, ..course.of(&summary, started.elapsed()) };
+    report::tell(&summary, &course, voice)?;
+    if let Some(log) = log {
+        log.tell(&summary, &course)?;
+    }
     if summary.code != 0 {
         eprintln!("syncline: error: {} paths could not be made equal", report::failed(&summary));
+    }
+    if let Some(planned) = planned.filter(|_| summary.root.is_some()) {
+        planned.check_made(&summary)?;
     }
     Ok(summary.code)
 }
 
+/// The name at the destination below which everything of a local source is. Of a remote one it is not known yet
+/// whether it is a directory.
+fn under(from: &Location) -> Option<Name> {
+    match from {
+        Location::Local(path) if !resolve::means_contents(path.as_os_str().as_bytes()) => {
+            resolve::is_dir(path).then(|| Name::new(path.file_name()?.as_bytes()).ok()).flatten()
+        }
+        _ => None,
+    }
+}
+
 impl Args {
-    fn options(&self, voice: Voice, home: &Home, progress: Arc<Progress>) -> anyhow::Result<Options> {
+    fn options(&self, voice: &Voice, home: &Home, progress: Arc<Progress>) -> anyhow::Result<Options> {
         let mut options = Options {
             dry_run: voice.dry_run,
-            itemize: voice.itemize || voice.verbose,
+            itemize: voice.format.is_some() || self.output.logs() || self.output.write_plan.is_some(),
+            hash_first: self.output.write_plan.is_some(),
             monitor: progress,
             ..Options::default()
         };
-        self.selection.apply(&mut options)?;
-        self.metadata.apply(&mut options);
+        self.selection.apply(&mut options, self.deletion.backup_suffix())?;
+        self.metadata.apply(&mut options)?;
+        self.links.apply(&mut options);
         self.deletion.apply(&mut options)?;
-        self.writing.apply(&mut options, home);
+        self.writing.apply(&mut options, home)?;
         self.connection.apply(&mut options);
         Ok(options)
+    }
+
+    /// What is known of a run before it begins.
+    fn course(&self, from: &Location, to: &Location, target: &OsStr) -> Course {
+        let local = |place: &Location| matches!(place, Location::Local(_));
+        let view = View { sent: !local(to), checksum: self.writing.checksum };
+        let made = match to {
+            Location::Local(path) if !resolve::is_dir(path) => Some(target.as_bytes().to_vec()),
+            _ => None,
+        };
+        let source = local(from).then(|| self.source.as_bytes().to_vec());
+        let setting = Setting { view, received: !local(from), source, ..Setting::default() };
+        Course { setting, made, ..Course::default() }
     }
 }
 
@@ -150,13 +244,20 @@ struct Run {
 }
 
 impl Run {
-    fn sync(&self, from: Location, to: Location) -> anyhow::Result<Summary> {
-        let options = &self.options;
+    fn sync(&self, from: Location, to: Location, options: &Options) -> anyhow::Result<Summary> {
         Ok(match (from, to) {
             (Location::Local(from), Location::Local(to)) => {
                 let source = resolve::source(&from)?;
-                let destination = resolve::destination(&to, &source.shape, options.dry_run)?;
-                sync_dirs(source.shown_as(destination.only.clone()), destination, options)?
+                let shape = source.shape.clone();
+                if shape.is_left_out(&options.select) {
+                    return Ok(Summary::default());
+                }
+                if options.make_path && !options.dry_run {
+                    resolve::make_path(&to, &shape)?;
+                }
+                let destination = resolve::destination(&to, &shape, options.dry_run)?;
+                let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
+                Summary { shape: Some(shape), ..summary }
             }
             (Location::Local(from), Location::Remote { server, remote }) => {
                 let source = resolve::source(&from)?;

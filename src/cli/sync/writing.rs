@@ -1,10 +1,14 @@
 //! How files are compared, cut and written.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
 use super::super::cache;
 use super::super::chunker::Chunking;
+use super::super::error::Usage;
 use crate::net::Home;
 use crate::sync::Options;
-use crate::transfer::message::{Compare, Updates};
+use crate::transfer::message::{self, Compare, Purpose, REFERENCES_MAX, Updates};
 
 #[derive(clap::Args)]
 pub(super) struct Writing {
@@ -39,7 +43,50 @@ pub(super) struct Writing {
 
     /// Read every file again and trust no index.
     #[arg(short, long)]
-    checksum: bool,
+    pub(super) checksum: bool,
+
+    /// Send files whole: do not look for old bytes in what has changed. What is elsewhere at DST still is not sent.
+    #[arg(short = 'W', long, overrides_with = "no_whole_file")]
+    whole_file: bool,
+
+    /// Look for old bytes in what has changed (default over a network).
+    #[arg(long, visible_alias = "no-W", overrides_with = "whole_file")]
+    no_whole_file: bool,
+
+    /// Make runs of zeros holes.
+    #[arg(short = 'S', long)]
+    sparse: bool,
+
+    /// Reserve room for a file before it is written.
+    #[arg(long)]
+    preallocate: bool,
+
+    /// Write what differs into the file that is there, so that it stays the same inode. Readers see it change, and
+    /// a crash may leave it half written.
+    #[arg(long)]
+    inplace: bool,
+
+    /// Only let files grow, in place: those that are as long in DST, or longer, stay. What is there already is
+    /// verified, always.
+    #[arg(long, visible_alias = "append-verify")]
+    append: bool,
+
+    /// Do not make what DIR, seen from DST, has already, as it is in SRC. May be given again.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["copy_dest", "link_dest"])]
+    compare_dest: Vec<OsString>,
+
+    /// Copy what DIR, seen from DST, has already. May be given again.
+    #[arg(long, value_name = "DIR", conflicts_with = "link_dest")]
+    copy_dest: Vec<OsString>,
+
+    /// Make what DIR, seen from DST, has already, as it is in SRC, a further name of the file there. May be given
+    /// again.
+    #[arg(long, value_name = "DIR")]
+    link_dest: Vec<OsString>,
+
+    /// Make the directories above DST as well.
+    #[arg(long)]
+    mkpath: bool,
 
     #[command(flatten)]
     chunking: Chunking,
@@ -50,7 +97,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn apply(&self, options: &mut Options, home: &Home) {
+    pub(super) fn apply(&self, options: &mut Options, home: &Home) -> Result<(), Usage> {
         options.checksum = self.checksum || self.ignore_times;
         options.updates = Updates {
             existing: self.existing,
@@ -62,8 +109,27 @@ impl Writing {
                 _ => Compare::Contents,
             },
             window: self.modify_window,
+            append: self.append,
         };
+        options.writing = message::Writing {
+            whole: self.whole_file,
+            sparse: self.sparse,
+            preallocate: self.preallocate,
+            in_place: self.inplace || self.append,
+        };
+        options.make_path = self.mkpath;
+        let named = [
+            (Purpose::Compare, &self.compare_dest),
+            (Purpose::Copy, &self.copy_dest),
+            (Purpose::Link, &self.link_dest),
+        ];
+        let named = named.into_iter().flat_map(|(of, dirs)| dirs.iter().map(move |dir| (of, dir)));
+        options.references = named.map(|(of, dir)| (of, dir.as_bytes().to_vec())).collect();
+        if options.references.len() > REFERENCES_MAX {
+            return Err(Usage::new(format!("more than {REFERENCES_MAX} directories to compare with")));
+        }
         options.params = self.chunking.params();
         options.cache = (!self.no_index).then(|| cache(home));
+        Ok(())
     }
 }

@@ -1,16 +1,14 @@
 //! A tree → the same tree as the user wants it seen: other modes and owners, links followed or left out.
 //!
 //! What changes *what is sent* changes it here, below everything else: a scan, its index, the session and the root
-//! then all speak of the tree as it is seen, and both ends still prove the same one. Nothing is written through a
-//! lens but by a destination that follows links to its own directories.
+//! then all speak of the tree as it is seen, and both ends still prove the same one. At a destination nothing is seen
+//! otherwise but the targets of links.
 //!
 //! Links are followed only here, and only where whoever owns the process asked for it. A directory that is entered
 //! through a link into one that it lies in is an error, not an endless tree.
 
 mod chmod;
 mod links;
-#[cfg(test)]
-mod tests;
 
 pub use chmod::{Chmod, ChmodError};
 pub use links::{Follow, Keep};
@@ -114,7 +112,7 @@ impl Seen {
             return Ok((stat, Decision::AsItIs));
         }
         match links::decide(&self.lens, &self.dir, &self.path, name)? {
-            Decision::Hidden => Err(Errno::NOENT.into()),
+            Decision::Hidden => Ok((Stat { kind: Kind::Special, ..stat }, Decision::Hidden)),
             Decision::AsItIs => Ok((stat, Decision::AsItIs)),
             Decision::Through(stat) => Ok((stat, Decision::Through(stat))),
         }
@@ -154,21 +152,9 @@ fn unwrapped(dir: &dyn Dir) -> &dyn Dir {
 
 impl Dir for Seen {
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>> {
-        let names = self.dir.list()?;
-        if self.lens.follow == Follow::None && self.lens.keep == Keep::All {
-            return Ok(names);
-        }
-        let mut seen = Vec::with_capacity(names.len());
-        for (name, kind) in names {
-            let kind = kind.filter(|kind| *kind != Kind::Symlink);
-            let hidden = kind.is_none()
-                && self.dir.stat(&name).is_ok_and(|stat| stat.kind == Kind::Symlink)
-                && matches!(links::decide(&self.lens, &self.dir, &self.path, &name), Ok(Decision::Hidden));
-            if !hidden {
-                seen.push((name, kind));
-            }
-        }
-        Ok(seen)
+        let known = self.lens.follow == Follow::None && self.lens.keep == Keep::All;
+        let kind = |kind: Option<Kind>| kind.filter(|kind| known || *kind != Kind::Symlink);
+        Ok(self.dir.list()?.into_iter().map(|(name, of)| (name, kind(of))).collect())
     }
 
     fn stat(&self, name: &Name) -> io::Result<Stat> {
@@ -286,6 +272,10 @@ impl File for SeenFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
     }
 
     fn stat(&self) -> io::Result<Stat> {

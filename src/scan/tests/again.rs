@@ -2,7 +2,7 @@
 
 use super::bed::{Bed, path, paths};
 use crate::fs::fault::Op;
-use crate::scan::{Changed, Opener, Scan, rescan};
+use crate::scan::{Changed, Opener, Scan, Select, rescan};
 
 /// Looks again, hashes, and holds it against a scan without an index. Gives the scan and how often it statted.
 fn look(bed: &Bed, before: &Scan, dirs: &[&str], trees: &[&str]) -> (Scan, u64) {
@@ -170,4 +170,21 @@ fn any_course_of_changes_that_is_told_is_found() {
             scan = found;
         }
     }
+}
+
+#[test]
+fn rules_of_names_alone_leave_the_rest_unlooked_at() {
+    let mut bed = wide();
+    bed.options.select = Select::excluding(&[b"f1*"]).unwrap();
+    let (before, _) = bed.sync();
+    let (_, stats) = look(&bed, &before, &[], &[]);
+    assert!(stats <= 1, "{stats}");
+    bed.fs.write("d3/e/new", b"new").unwrap();
+    bed.fs.write("d3/e/f1new", b"new").unwrap();
+    look(&bed, &before, &["d3/e"], &[]);
+
+    bed.options.select.sizes.max = Some(100);
+    let (before, _) = bed.sync();
+    let (_, stats) = look(&bed, &before, &[], &[]);
+    assert!(stats > 200, "{stats}");
 }

@@ -3,11 +3,11 @@ use std::path::Path;
 use super::bed::{Bed, name};
 use crate::hash::Hash;
 use crate::scan::cache::TREES_MAX;
-use crate::scan::{Cache, Filter, Index, Key, Scan};
+use crate::scan::{Cache, Index, Key, Scan, Select};
 
 fn key(bed: &Bed, path: &[u8]) -> Key {
     let stat = bed.fs.root().stat_self().unwrap();
-    Key::new(path, &stat, &bed.options.filter, &bed.options.params)
+    Key::new(path, &stat, &bed.options.select, bed.options.side, &bed.options.params)
 }
 
 fn store(cache: &Cache, key: &Key, found: &Scan) {
@@ -69,12 +69,12 @@ fn key_differs_with_each_thing_that_was_asked_for() {
     let first = key(&bed, b"/a");
     assert_eq!(first, key(&bed, b"/a"));
     assert_ne!(first, key(&bed, b"/b"));
-    bed.options.filter = Filter::new(&[b"ab".to_vec(), b"c".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"ab", b"c"]).unwrap();
     let filtered = key(&bed, b"/a");
     assert_ne!(first, filtered);
-    bed.options.filter = Filter::new(&[b"a".to_vec(), b"bc".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"a", b"bc"]).unwrap();
     assert_ne!(filtered, key(&bed, b"/a"));
-    bed.options.filter = Filter::default();
+    bed.options.select = Select::default();
     bed.options.params = crate::chunk::Params::fixed(512).unwrap();
     assert_ne!(first, key(&bed, b"/a"));
 }

@@ -4,7 +4,7 @@ use super::bed::{Bed, entry, id, name, path};
 use crate::chunk::Params;
 use crate::chunk::tests::{Noise, check_golden};
 use crate::hash::{Domain, Hash};
-use crate::scan::{Fingerprint, Index, IndexError, Scan};
+use crate::scan::{Fingerprint, Index, IndexError, Scan, Side};
 use crate::snapshot::Profile;
 
 /// Bytes with their checksum set right: what a checksum does not stop.
@@ -19,7 +19,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn rich() -> Bed {
     let big = Noise(1).bytes(300_000);
     let mut bed = Bed::new(&[("d/big", &big), ("d/e/small", b"abc"), ("z", b""), ("a/x", b"1")]);
-    bed.options.keep_special = true;
+    bed.options.side = Side::Receiver;
     bed.dir("d").link(&name("big"), &*bed.dir("d/e"), &name("twin")).unwrap();
     bed.dir("").create_symlink(&name("link"), b"d/big").unwrap();
     bed.fs.mkspecial("d/pipe").unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::fs::{Stat, Time, os};
-use crate::scan::{Cache, Filter, Index, Key, Opener, Options, scan};
+use crate::scan::{Cache, Index, Key, Opener, Options, Select, Side, scan};
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let cpu = || {
@@ -44,7 +44,7 @@ fn scan_hash_encode_store_and_scan_again() {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let cache = Cache::new(dir.path().into());
         let stat: Stat = root.stat_self().unwrap();
-        let key = Key::new(b"/tree", &stat, &Filter::default(), &options.params);
+        let key = Key::new(b"/tree", &stat, &Select::default(), Side::Sender, &options.params);
         timed("store", || cache.store(&key, &encoded, found.snapshot.root().as_ref()).unwrap());
         let index = timed("load", || cache.load(&key).unwrap());
         for _ in 0..3 {

@@ -7,7 +7,7 @@ use super::bed::{Bed, entry, name, path, paths};
 use crate::fs::fault::{Faults, Op, Plan};
 use crate::fs::{Attrs, Dir, DirRef, Time, os};
 use crate::path::RelPath;
-use crate::scan::{Filter, Index, Opener, Options, Scan, scan};
+use crate::scan::{Index, Opener, Options, Scan, Select, Side, scan};
 
 const FILES: [(&str, &[u8]); 5] =
     [("top", b"0"), ("d/a", b"1"), ("d/b", b"22"), ("d/e/c", b"333"), ("f/g/h", b"4444")];
@@ -141,14 +141,14 @@ fn every_directory_is_read_where_names_do_not_show_in_the_ctime() {
 #[test]
 fn what_was_left_out_by_a_filter_is_seen_without_it() {
     let mut bed = Bed::new(&FILES);
-    bed.options.filter = Filter::new(&[b"/d/b".to_vec(), b"/f/g/".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"/d/b", b"/f/g/"]).unwrap();
     bed.sync();
     bed.wait(1_000_000_000);
-    bed.options.filter = Filter::default();
+    bed.options.select = Select::default();
     assert_eq!(relisted(&mut bed, "without the filter").len(), 4);
     let found = bed.walk();
     assert!(["d/b", "f/g/h"].iter().all(|at| found.snapshot.find_path(&path(at)).is_some()));
-    bed.options.filter = Filter::new(&[b"/d/a".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"/d/a"]).unwrap();
     let found = bed.walk();
     assert_eq!(paths(&found), ["d", "d/b", "d/e", "d/e/c", "f", "f/g", "f/g/h", "top"]);
 }
@@ -163,7 +163,7 @@ fn a_directory_with_what_is_no_entry_or_cannot_be_read_is_not_complete() {
     bed.sync();
     bed.faults.set_plan(Plan::new());
     bed.wait(1_000_000_000);
-    bed.options.keep_special = true;
+    bed.options.side = Side::Receiver;
     assert_eq!(relisted(&mut bed, "incomplete"), ["", "d", "d/e", "f"].map(path));
     let found = bed.walk();
     assert!(["d/pipe", "d/e/c"].iter().all(|at| found.snapshot.find_path(&path(at)).is_some()));

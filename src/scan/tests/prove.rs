@@ -3,7 +3,7 @@
 use super::bed::{Bed, entry, id, name};
 use crate::chunk::tests::Noise;
 use crate::fs::Time;
-use crate::scan::{Filter, Index, Seen};
+use crate::scan::{Index, Seen, Select};
 
 /// Syncs, changes something, syncs again: how many files the second opened. Its root must be the true one.
 fn reread(bed: &mut Bed, change: impl FnOnce(&Bed)) -> u64 {
@@ -138,7 +138,7 @@ fn file_dated_into_the_future_is_not_read_at_every_run() {
 fn other_filter_or_profile_needs_no_reading() {
     let mut bed = three();
     bed.sync();
-    bed.options.filter = Filter::new(&[b"/c".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"/c"]).unwrap();
     bed.options.profile = crate::snapshot::Profile::new(true, false);
     let (found, opened) = bed.sync();
     assert_eq!((found.snapshot.root(), opened), (bed.fresh().snapshot.root(), 0));

@@ -9,7 +9,7 @@ use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::fault::{Op, Plan};
 use crate::fs::{Time, os, state, walk as fs_walk};
 use crate::monitor::{Monitor, Phase};
-use crate::scan::{Filter, Opener, ScanError, Seen, scan};
+use crate::scan::{Opener, ScanError, Seen, Select, Side, scan};
 use crate::snapshot::Node;
 use crate::tree;
 
@@ -71,7 +71,7 @@ fn threads_change_nothing() {
 #[test]
 fn filter_leaves_out_names_and_whole_directories() {
     let mut bed = Bed::new(&[("a.o", b""), ("a.c", b""), ("target/x", b""), ("src/target/y", b"")]);
-    bed.options.filter = Filter::new(&[b"*.o".to_vec(), b"/target/".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"*.o", b"/target/"]).unwrap();
     let found = bed.walk();
     assert_eq!(paths(&found), ["a.c", "src", "src/target", "src/target/y"]);
     let listed = bed.faults.log().iter().filter(|record| record.path == path("target")).count();
@@ -93,8 +93,11 @@ fn source_skips_special_names_with_a_notice_and_destination_keeps_them() {
     let notices = Notices::default();
     let found = scan(&bed.root(), None, &bed.options, &notices).unwrap();
     assert_eq!(paths(&found), ["d", "d/a"]);
-    assert_eq!(*notices.0.lock().unwrap(), ["d/pipe: skipped: device, FIFO or socket"]);
-    bed.options.keep_special = true;
+    assert_eq!(
+        *notices.0.lock().unwrap(),
+        ["d/pipe: skipped: a device, FIFO or socket, or a link that is not sent"]
+    );
+    bed.options.side = Side::Receiver;
     assert_eq!(entry(&bed.walk(), "d/pipe").node, Node::Special);
 }
 
@@ -117,7 +120,7 @@ fn names_of_one_inode_are_links_to_the_first_in_path_order() {
         }
         assert!(found.snapshot.root().is_some());
     }
-    bed.options.filter = Filter::new(&[b"/a/".to_vec()]).unwrap();
+    bed.options.select = Select::excluding(&[b"/a/"]).unwrap();
     let found = bed.walk();
     let Node::File { link, .. } = &entry(&found, "m/file").node else { panic!() };
     assert_eq!(*link, None, "the first of the names that are not excluded");

@@ -5,17 +5,18 @@
 //!
 //! What the sender lists without being asked, in the hope that it will be needed, is ignored where it is not.
 
-use super::finale::{Based, DirPlace};
+use super::finale::{Based, Cloned, DirPlace};
 use super::listing::{Listed, OwnNodes};
 use super::update::{self, Verdict};
 use super::{
-    Action, Change, FileId, Kind, Meta, Place, ProtocolError, Receiver, Updates, kind_of, limits,
-    meta_change, violation,
+    Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver, UNKNOWN, Updates,
+    kind_of, limits, meta_change, violation,
 };
 use crate::hash::Hash;
 use crate::path::RelPath;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
-use crate::transfer::message::{MetaCoder, WireChild, WireMeta};
+use crate::transfer::locals::Reference;
+use crate::transfer::message::{MetaCoder, Purpose, WireChild, WireMeta};
 
 /// A directory that the sender has named.
 pub(super) struct Dir {
@@ -54,6 +55,14 @@ struct Pair {
     own: Option<EntryId>,
     /// It is a file whose bytes count as equal.
     same: bool,
+    /// A reference that has it, and whether the two may be one file.
+    reference: Option<(u32, bool)>,
+}
+
+impl Pair {
+    fn new(listed: Listed, own: Option<EntryId>) -> Pair {
+        Pair { listed, own, same: false, reference: None }
+    }
 }
 
 /// How the entries of a directory come.
@@ -176,7 +185,7 @@ impl Receiver {
         let paired = self.pair(listed, mirror, own);
         let entries = paired.iter().map(|pair| pair.listed.entry.clone()).collect();
         let mut children = self.mirror().fill(mirror, entries).map_err(build_error)?.into_iter();
-        for Pair { listed: Listed { entry, id, dir, follows }, own: own_id, same } in paired {
+        for Pair { listed: Listed { entry, id, dir, follows }, own: own_id, same, reference } in paired {
             let place = Place { dir: mirror, name: entry.name.clone() };
             let Some(id) = id else {
                 // The destination's own entry, in a node that is equal.
@@ -203,6 +212,10 @@ impl Receiver {
                         self.note_dir(&place, child, was);
                         self.action(Action::Dir { dir: child, place, own: own_dir });
                     }
+                }
+                (Node::File { size, root, .. }, _) if reference.is_some() => {
+                    let close = Close { root: root.unwrap_or(UNKNOWN), size: *size, meta: entry.meta };
+                    self.refer(FileId(id), place, close, reference)?;
                 }
                 (Node::File { .. }, _) if same => {
                     let was = own_id.map_or_else(Meta::default, |id| snapshot.entry(id).meta);
@@ -231,13 +244,12 @@ impl Receiver {
                 self.extra(extra);
             }
             let own = own_ids.next_if(|id| snapshot.entry(*id).name == listed.entry.name);
-            paired.extend(match self.is_refused(mirror, &listed) {
-                false => self.ruled(listed, own),
-                true => own.filter(|id| snapshot.entry(*id).node != Node::Special).map(|id| Pair {
-                    listed: Listed::own(snapshot.entry(id)),
-                    own,
-                    same: false,
-                }),
+            paired.extend(if self.is_refused(mirror, &listed) {
+                let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
+                own.map(|id| Pair::new(Listed::own(snapshot.entry(id)), own))
+            } else {
+                let pair = self.ruled(listed, own);
+                pair.and_then(|pair| self.referred(pair, mirror))
             });
         }
         for id in own_ids {
@@ -262,7 +274,7 @@ impl Receiver {
     fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>) -> Option<Pair> {
         let updates = self.options.updates;
         if listed.id.is_none() || updates == Updates::default() && self.refuses.is_none() {
-            return Some(Pair { listed, own, same: false });
+            return Some(Pair::new(listed, own));
         }
         let snapshot = self.own.clone();
         let ours = own.map(|own| snapshot.entry(own));
@@ -285,9 +297,9 @@ impl Receiver {
             }
             (Verdict::Keep, Some(ours)) => {
                 self.deviates |= *ours != listed.entry;
-                Some(Pair { listed: Listed::own(ours), own, same: false })
+                Some(Pair::new(Listed::own(ours), own))
             }
-            (_, None) => Some(Pair { listed, own, same: false }),
+            (_, None) => Some(Pair::new(listed, own)),
             (verdict, Some(ours)) => {
                 let same = verdict == Verdict::KeepContents;
                 if same || !differ(&listed.entry.node, &ours.node) {
@@ -297,7 +309,7 @@ impl Receiver {
                     self.deviates |= ours.root().is_none() || ours.root() != listed.entry.root();
                     listed.entry.node = ours.node.clone();
                 }
-                Some(Pair { listed, own, same })
+                Some(Pair { same, ..Pair::new(listed, own) })
             }
         }
     }
@@ -310,6 +322,57 @@ impl Receiver {
             way = way.join(&name);
             refuses(&way, way != *file)
         })
+    }
+
+    /// A file that the destination lacks, with the reference that has it; `None` if that is enough.
+    fn referred(&mut self, mut pair: Pair, mirror: DirId) -> Option<Pair> {
+        let Node::File { size, root, link: None } = pair.listed.entry.node else { return Some(pair) };
+        if pair.own.is_some() || pair.listed.id.is_none() || !self.locals.has_references() {
+            return Some(pair);
+        }
+        let entry = &pair.listed.entry;
+        let path = self.dir_path(mirror).join(&entry.name);
+        let profile = self.own.profile();
+        let same_meta = |theirs: &Reference| {
+            Entry { meta: theirs.meta, ..entry.clone() }.counted(profile) == entry.counted(profile)
+        };
+        let mut found = None;
+        for (at, theirs) in self.locals.references(&path) {
+            // By length and time where one of them was not read, as rsync takes files for equal.
+            let proven = root.is_some() && theirs.root == root;
+            let unread = root.is_none() || theirs.root.is_none();
+            let equal = proven || unread && (theirs.size, theirs.meta.mtime) == (size, entry.meta.mtime);
+            if equal && same_meta(theirs) && theirs.purpose != Purpose::Copy {
+                found = Some((at, theirs.purpose, proven));
+                break;
+            }
+            if proven && found.is_none() {
+                found = Some((at, Purpose::Copy, true));
+            }
+        }
+        let Some((at, purpose, proven)) = found else { return Some(pair) };
+        self.deviates |= !proven || purpose == Purpose::Compare;
+        if purpose == Purpose::Compare {
+            return None;
+        }
+        if !proven {
+            pair.listed.entry.node = Node::File { size, root: None, link: None };
+        }
+        pair.reference = Some((at, purpose == Purpose::Link));
+        Some(pair)
+    }
+
+    fn refer(
+        &mut self,
+        file: FileId,
+        place: Place,
+        close: Close,
+        reference: Option<(u32, bool)>,
+    ) -> Result<(), ProtocolError> {
+        let Some((at, linked)) = reference else { return Ok(()) };
+        self.reused(close.size);
+        let from = LocalFile::Reference(at);
+        self.clone_file(Cloned { file, place, from, close, was: None, list: Vec::new(), linked })
     }
 
     /// Gives an entry that is here the source's metadata, unless the caller's rules leave it alone.
@@ -334,7 +397,7 @@ impl Receiver {
 
     fn extra(&mut self, own: EntryId) {
         if self.may_delete() {
-            self.doomed.insert(own);
+            self.doom(own);
         }
     }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use super::descent::Descent;
 use super::finale::Cloned;
 use super::{
-    Action, Close, FileId, Hash, Kind, Meta, Output, Place, ProtocolError, Receiver, Unverified, limits,
-    violation,
+    Action, Close, FileId, Hash, Kind, Meta, Output, Place, ProtocolError, Receiver, UNKNOWN, Unverified,
+    limits, violation,
 };
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
@@ -100,7 +100,7 @@ impl Receiver {
             self.unchanged(&place, was.meta, meta);
             return Ok(());
         }
-        let close = Close { root: root.unwrap_or(Hash([0; 32])), size, meta };
+        let close = Close { root: root.unwrap_or(UNKNOWN), size, meta };
         let own_file = own.filter(|_| own_root.is_some());
         let mut new = File {
             place,
@@ -125,7 +125,15 @@ impl Receiver {
         {
             self.reused(size);
             let list = single.into_iter().collect();
-            return self.clone_file(Cloned { file, place: new.place, from, close, was: own, list });
+            return self.clone_file(Cloned {
+                file,
+                place: new.place,
+                from,
+                close,
+                was: own,
+                list,
+                linked: false,
+            });
         }
         if certain && root.is_some() {
             self.note(&new.place, Kind::File, Some(size), meta, was);
@@ -308,7 +316,7 @@ impl Receiver {
             self.reused(root.len);
             self.release(file, &known);
             let File { place, close, own, .. } = known;
-            return self.clone_file(Cloned { file, place, from, close, was: own, list });
+            return self.clone_file(Cloned { file, place, from, close, was: own, list, linked: false });
         }
         if known.listed_root.is_none() {
             let was = known.own.map(|own| snapshot.entry(own));

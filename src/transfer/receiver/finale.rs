@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver};
-use super::{kind_of, mirror_root, violation};
+use super::{kind_of, meta_change, mirror_root, violation};
 use crate::chunk::ChunkRef;
 use crate::path::RelPath;
 use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
@@ -24,6 +24,8 @@ pub(super) struct Cloned {
     pub(super) was: Option<EntryId>,
     /// Its chunks, if they are known.
     pub(super) list: Vec<ChunkRef>,
+    /// The two are to be one file.
+    pub(super) linked: bool,
 }
 
 /// A new directory whose content the destination has under another name.
@@ -152,6 +154,7 @@ impl Receiver {
             }
         };
         let doomed = |special: &EntryId| match in_its_place(*special) {
+            _ if self.protected.keeps(*special) => false,
             // Below a directory that is adopted, not replaced by something else.
             Some((at, Node::Dir { .. })) => at != *special,
             Some(_) => false,
@@ -277,7 +280,15 @@ impl Receiver {
                 let close = Close { root: *root, size: *size, meta: entry.meta };
                 self.reused(*size);
                 let (file, from) = (FileId(self.synthetic), LocalFile::Entry(own));
-                return self.clone_file(Cloned { file, place, from, close, was: None, list: Vec::new() });
+                return self.clone_file(Cloned {
+                    file,
+                    place,
+                    from,
+                    close,
+                    was: None,
+                    list: Vec::new(),
+                    linked: false,
+                });
             }
             Node::Symlink { target } => {
                 self.note(&place, Kind::Symlink, None, entry.meta, None);
@@ -294,7 +305,7 @@ impl Receiver {
             self.clones.push(cloned);
             return Ok(());
         }
-        let Cloned { file, place, from, close, was, list } = cloned;
+        let Cloned { file, place, from, close, was, list, linked } = cloned;
         let snapshot = self.own.clone();
         let doomed = match from {
             LocalFile::Entry(id) => {
@@ -304,6 +315,7 @@ impl Receiver {
                     && self.taken_files.insert(id)
             }
             LocalFile::Leftover(_) => false,
+            LocalFile::Reference(_) => linked,
         };
         match from {
             LocalFile::Entry(id) if doomed && was.is_none() => {
@@ -350,6 +362,7 @@ impl Receiver {
         }
         let links = self.links(&mirror)?;
         let (deletions, withheld) = self.deletions();
+        self.note_root();
         let profile = self.own.profile();
         let dirs = self
             .places
@@ -372,6 +385,22 @@ impl Receiver {
             dirs: dirs.collect(),
             mirror,
         })
+    }
+
+    /// Tells what becomes of the root directory itself, which no count has.
+    fn note_root(&mut self) {
+        if self.options.single {
+            return;
+        }
+        let DirPlace { was, meta, .. } = self.places[0];
+        let profile = self.own.profile();
+        let (was, meta) = (profile.dir_meta(was), profile.dir_meta(meta));
+        self.report.root_made = self.options.made;
+        if self.options.made {
+            self.item(|_| RelPath::root(), Change::Created, Kind::Dir);
+        } else if was != meta {
+            self.item(|_| RelPath::root(), Change::Meta(meta_change(was, meta)), Kind::Dir);
+        }
     }
 
     fn links(&self, mirror: &Snapshot) -> Result<Vec<(Place, RelPath)>, ProtocolError> {
@@ -429,8 +458,10 @@ impl Receiver {
         let mut seen: Vec<EntryId> = seen.into_iter().collect();
         seen.sort_unstable();
         for id in seen {
+            let kind = kind_of(&snapshot.entry(id).node);
             self.report.deleted += 1;
-            self.item(|_| snapshot.path(id), Change::Deleted, kind_of(&snapshot.entry(id).node));
+            self.report.deleted_beside.count(kind);
+            self.item(|_| snapshot.path(id), Change::Deleted, kind);
         }
         (deletions, 0)
     }

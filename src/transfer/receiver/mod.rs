@@ -21,10 +21,12 @@ mod dirs;
 mod files;
 mod finale;
 mod listing;
+mod protected;
 mod refine;
 mod update;
 
 pub use finale::{FinalDir, Finale, MovedDir};
+pub use protected::Protected;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -58,6 +60,8 @@ pub struct Options {
     pub filtered: bool,
     /// The tree is one file: its directory's metadata is not part of it.
     pub single: bool,
+    /// The destination's root directory was made for this session.
+    pub made: bool,
     /// Refine missing chunks that stand where older bytes are ([`super::delta`]); otherwise they come whole.
     pub delta: bool,
     /// Which names change what is here.
@@ -78,6 +82,7 @@ impl Default for Options {
             itemize: false,
             filtered: false,
             single: false,
+            made: false,
             delta: true,
             updates: Updates::default(),
             deletions_max: None,
@@ -132,6 +137,9 @@ impl Unverified {
         self.bytes.is_empty()
     }
 }
+
+/// The root of a file whose root is not known.
+pub(crate) const UNKNOWN: Hash = Hash([0; 32]);
 
 /// How a file being made ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +255,8 @@ pub enum Action {
         place: Place,
         /// The file that has the same root.
         from: LocalFile,
-        /// It will be deleted, and no other file is made of it, so its inode may be used.
+        /// Its inode may be used: it will be deleted, and no other file is made of it; or it is a reference that is to
+        /// be linked to.
         doomed: bool,
         /// Root, length, metadata.
         close: Close,
@@ -311,6 +320,7 @@ pub struct Receiver {
     /// Directories found under another name, likewise.
     bases: Vec<finale::Based>,
     doomed: HashSet<EntryId>,
+    protected: Protected,
     /// Mirror directories the destination has at the same path, and whether anything in them changes.
     places: Vec<finale::DirPlace>,
     /// Hard links whose file's root was not known when they were listed: whether they change is seen last.
@@ -357,7 +367,8 @@ struct Wanted {
 }
 
 impl Receiver {
-    /// A receiver into the tree `own`, whose other bytes `locals` finds, from a sender that told `theirs`.
+    /// A receiver into the tree `own`, whose other bytes `locals` finds, from a sender that told `theirs`. What is
+    /// `protected` is never deleted.
     ///
     /// # Errors
     /// [`ProtocolError::TooLarge`] if the sender claims more than this end handles.
@@ -365,9 +376,10 @@ impl Receiver {
         own: Arc<Snapshot>,
         locals: Locals,
         theirs: Tree,
+        protected: Protected,
         options: Options,
     ) -> Result<Receiver, ProtocolError> {
-        Receiver::refusing(own, locals, theirs, options, None)
+        Receiver::refusing(own, locals, theirs, protected, options, None)
     }
 
     /// As [`new`](Receiver::new), but of names that are refused nothing is made, and what is there stays as it is.
@@ -378,6 +390,7 @@ impl Receiver {
         own: Arc<Snapshot>,
         locals: Locals,
         theirs: Tree,
+        protected: Protected,
         options: Options,
         refuses: Option<Refuses>,
     ) -> Result<Receiver, ProtocolError> {
@@ -413,6 +426,7 @@ impl Receiver {
             clones: Vec::new(),
             bases: Vec::new(),
             doomed: HashSet::new(),
+            protected,
             places: Vec::new(),
             unknown_links: Vec::new(),
             settled: false,
@@ -617,8 +631,17 @@ impl Receiver {
 
     /// Counts and tells that `place` is new, or differs from the destination's entry `was`.
     fn note(&mut self, place: &Place, kind: Kind, size: Option<u64>, meta: Meta, was: Option<&Entry>) {
-        let Some(was) = was else {
+        if kind == Kind::File {
+            self.report.files_transferred += 1;
+            self.report.bytes_transferred = self.report.bytes_transferred.saturating_add(size.unwrap_or(0));
+        }
+        let same_kind = |was: &&Entry| match kind_of(&was.node) {
+            Kind::File | Kind::Link => matches!(kind, Kind::File | Kind::Link),
+            was => was == kind,
+        };
+        let Some(was) = was.filter(same_kind) else {
             self.report.created += 1;
+            self.report.created_beside.count(kind);
             return self.item(|this| this.path(place), Change::Created, kind);
         };
         self.report.updated += 1;

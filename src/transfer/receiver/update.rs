@@ -41,6 +41,9 @@ pub(super) fn verdict(updates: &Updates, theirs: &Entry, own: Option<&Entry>) ->
     if updates.update && newer_here {
         return Verdict::Keep;
     }
+    if updates.append && own_size >= their_size && (own.root() != theirs.root() || own.root().is_none()) {
+        return Verdict::Keep;
+    }
     let same_time =
         !later(own_time, their_time, updates.window) && !later(their_time, own_time, updates.window);
     let plain = |entry: &Entry| matches!(entry.node, Node::File { link: None, .. });

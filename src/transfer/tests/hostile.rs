@@ -21,7 +21,7 @@ use crate::transfer::locals::Locals;
 use crate::transfer::message::{
     Message, MetaCoder, Tree, WireChild, WireDigests, WireEntry, WireMeta, WireNode,
 };
-use crate::transfer::receiver::{Action, Options, Output, Receiver};
+use crate::transfer::receiver::{Action, Options, Output, Protected, Receiver};
 use crate::transfer::sender::{self, Sender};
 
 /// A destination, and a receiver into it that has heard `tree`.
@@ -60,10 +60,10 @@ impl Victim {
     fn new(fs: MemFs, tree: Tree) -> Result<Victim, SyncError> {
         let own = Arc::new(scanned(&fs, &small_params(), true));
         let snapshot = Arc::new(own.snapshot.clone());
-        let stage = Stage::new(fs.root(), snapshot.clone(), Vec::new(), 1);
+        let stage = Stage::new(fs.root(), snapshot.clone(), Vec::new(), 1, Default::default(), Vec::new());
         let locals = Locals::new(Box::new(move |id| own.chunks(id)), Vec::new());
         let options = Options { delete: true, ..Options::default() };
-        let receiver = Receiver::new(snapshot, locals, tree, options)?;
+        let receiver = Receiver::new(snapshot, locals, tree, Protected::default(), options)?;
         let mut reader = FrameReader::default();
         reader.push(&preamble());
         let (before, worker) = (seen(&fs), Worker::new(stage.clone()));

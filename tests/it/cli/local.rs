@@ -89,7 +89,7 @@ fn each_change_is_a_line_in_columns() {
     for line in [
         ">f.st...... file",
         "mf......... dir/moved <- dir/large",
-        "cLc.t...... link",
+        "cLc.t...... link -> file",
         ".f..t...... dir/empty",
         "*deleting   old",
     ] {
@@ -113,7 +113,7 @@ fn json_tells_items_and_verbose_tells_names_and_the_root() {
     assert!(told.has_line("dir/large") && told.has_line("dir/"), "{}", told.out);
     assert_eq!(lines.last().unwrap()["root"], told.root());
     let stats = bench.ok(&["sync", "--stats", "src/", "third"]);
-    assert!(stats.has_line("Bytes at the source: 300,005"), "{}", stats.out);
+    assert!(stats.has_line("Total transferred file size: 300,005 bytes"), "{}", stats.out);
 }
 
 #[test]
@@ -174,18 +174,40 @@ fn backups_hold_what_was_replaced_and_what_was_deleted() {
 }
 
 #[test]
+fn ways_to_write_show_in_inodes_and_blocks() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = bench();
+    let stat = |at: &str| fs::metadata(bench.path(at)).unwrap();
+    bench.write("src/zeros", [vec![0; 4 << 20], vec![1; 10], vec![0; 4 << 20]].concat());
+    bench.ok(&["sync", "--mkpath", "-S", "src/", "a/b/dst"]);
+    bench.assert_equal("src", "a/b/dst");
+    assert!(stat("a/b/dst/zeros").blocks() < 1024, "{} blocks", stat("a/b/dst/zeros").blocks());
+    let before = stat("a/b/dst/file").ino();
+    bench.write("src/file", "hello, longer");
+    bench.ok(&["sync", "--inplace", "src/", "a/b/dst"]);
+    assert_eq!((stat("a/b/dst/file").ino(), bench.read("a/b/dst/file")), (before, "hello, longer".into()));
+    bench.write("src/file", "short");
+    bench.ok(&["sync", "--append", "src/", "a/b/dst"]);
+    assert_eq!(bench.read("a/b/dst/file"), "hello, longer");
+    bench.ok(&["sync", "--preallocate", "-W", "src/", "third"]);
+    bench.assert_equal("src", "third");
+    bench.fails(23, &["sync", "src/", "no/such/dir"]);
+}
+
+#[test]
 fn mistakes_on_the_command_line_exit_with_1() {
     let bench = bench();
     let check = |args: &[&str], part: &str| {
         let error = bench.fails(1, args);
         assert!(error.contains(part), "{args:?}: {error}");
     };
-    check(&["sync", "src"], "<DST>");
+    check(&["sync"], "<SRC>");
     check(&["sync", "--frob", "src", "dst"], "--frob");
     check(&["sync", "-z=20", "src", "dst"], "20");
     check(&["sync", "-z", "--no-compress", "src", "dst"], "--no-compress");
     check(&["sync", "--bwlimit", "fast", "src", "dst"], "fast");
-    check(&["sync", "--exclude", "", "src", "dst"], "empty exclusion pattern");
+    check(&["sync", "--filter", "frob x", "src", "dst"], "unknown kind of rule");
+    check(&["sync", "--exclude-from", "none", "src", "dst"], "cannot read the rules in none");
     check(&["sync", "syncline://a/m", "syncline://b/m"], "both remote");
     check(&["sync", "syncline://a", "dst"], "no module");
     check(&["sync", "--", "src", "-oProxyCommand=x:dst"], "no host begins with -");

@@ -30,7 +30,10 @@ fn backups_are_made_where_rsync_makes_them() {
         &["--backup", "--suffix=.old"],
         &["-b", "--backup-dir=../old"],
         &["--backup-dir=../a/b", "--suffix=.1"],
+        &["-b", "--delete"],
+        &["-b", "--suffix=.o", "--delete", "--exclude=*.c"],
         &["-b", "--backup-dir=../old", "--delete"],
+        &["-b", "--backup-dir=../old", "--delete-excluded", "--exclude=f"],
         &["-b", "--backup-dir=../old", "--delete", "-u"],
     ]);
 }

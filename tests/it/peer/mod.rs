@@ -9,6 +9,7 @@ mod deletion;
 mod metadata;
 mod trees;
 mod updates;
+mod writing;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -40,13 +41,15 @@ struct Table {
     mixed: bool,
     /// Whether files may have several names.
     links: bool,
+    /// The destination.
+    target: &'static str,
     /// Trees that each set of arguments is tried on.
     seeds: u64,
 }
 
 impl Default for Table {
     fn default() -> Table {
-        Table { theirs: &["-aH"], ours: &["-a"], mixed: true, links: true, seeds: 6 }
+        Table { theirs: &["-aH"], ours: &["-a"], mixed: true, links: true, target: "dst", seeds: 6 }
     }
 }
 
@@ -65,13 +68,14 @@ impl Table {
 }
 
 /// One case.
-fn compare(Table { theirs, ours, mixed, links, .. }: Table, set: &[&str], seed: u64) {
+fn compare(Table { theirs, ours, mixed, links, target, .. }: Table, set: &[&str], seed: u64) {
     let temp = tempfile::tempdir().unwrap();
     let run = |name: &str, program: &mut Command, common: &[&str]| {
         let dir = temp.path().join(name);
         trees::make(&dir, seed, mixed, links);
         let before = listing(&dir);
-        let output = program.args(common).args(set).args(["src/", "dst"]).current_dir(&dir).output().unwrap();
+        let output =
+            program.args(common).args(set).args(["src/", target]).current_dir(&dir).output().unwrap();
         (before, listing(&dir), output)
     };
     let (before, theirs_after, their) = run("theirs", &mut Command::new("rsync"), theirs);

@@ -61,7 +61,7 @@ impl Made {
         let what = match rng.below(20) {
             0..=3 => What::Nothing,
             4..=15 => What::File { len: rng.pick(&[0, 1, 100, 5_000, 200_000]) },
-            16 | 17 => What::Symlink { target: rng.pick(&["f", "../a", "nowhere", "/etc/hosts"]) },
+            16 | 17 => What::Symlink { target: rng.pick(&["f", "../side", "nowhere", "/etc/hostname"]) },
             18 => What::Link,
             _ => What::Dir { full: rng.below(2) == 0 },
         };
@@ -85,7 +85,7 @@ impl Made {
     }
 }
 
-/// Makes `src` and `dst` in `root`. `mixed`: a name may be of one kind here and of another there.
+/// Makes `src`, and `dst` and `ref`, which resemble it, in `root`. `mixed`: a name may be of one kind here and of another there.
 /// `links`: files may have several names.
 pub(super) fn make(root: &Path, seed: u64, mixed: bool, links: bool) {
     let mut rng = Rng(seed);
@@ -119,7 +119,25 @@ pub(super) fn make(root: &Path, seed: u64, mixed: bool, links: bool) {
     };
     side("src", &|three| three.1);
     side("dst", &|three| three.2);
+    let third = std::cell::RefCell::new(Rng(!seed));
+    side("ref", &|three| match three.1.what {
+        What::Dir { .. } => three.1,
+        _ => three.1.resembling(&mut third.borrow_mut()),
+    });
+    linked_dirs(root);
     touch(root, (BASE, 0));
+}
+
+/// What links lead to: a directory beside the source, and one in it.
+fn linked_dirs(root: &Path) {
+    fs::create_dir_all(root.join("side/in")).unwrap();
+    for at in ["side/y", "side/in/z"] {
+        fs::write(root.join(at), at).unwrap();
+    }
+    symlink("d d", root.join("src/within")).unwrap();
+    for at in ["side/in/z", "side/in", "side/y", "side", "src/within"] {
+        touch(&root.join(at), (BASE + 5, 0));
+    }
 }
 
 fn populate(root: &Path, all: &[(&str, Made)]) {

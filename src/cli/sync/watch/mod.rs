@@ -4,13 +4,14 @@ mod rounds;
 
 use std::time::Duration;
 
-pub(super) use rounds::run;
+pub(super) use rounds::{Telling, run};
 
 #[derive(clap::Args)]
 pub(super) struct Watch {
     /// Keep DST in step with SRC, which must be local: sync, then again whenever something changes there, and only
     /// what changed is looked at. Goes on until it is interrupted; a lost connection is tried again.
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, requires = "destination",
+          conflicts_with_all = ["dry_run", "list_only", "log_file", "write_plan", "apply_plan"])]
     watch: bool,
 
     /// With --watch, wait until nothing has changed for so long, but at most ten times as long.

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use super::super::Run;
 use crate::cli::error::{self, CODE_SOCKET, CODE_TIMEOUT, Usage};
+use crate::cli::format::Format;
 use crate::cli::interrupt::Under;
 use crate::cli::location::Location;
-use crate::cli::report::{self, Voice};
+use crate::cli::report::{self, Course, Voice};
 use crate::cli::ssh::SshError;
 use crate::cli::{Done, ssh::Far};
 use crate::fs::watch::{Heard, Watches};
@@ -41,8 +42,21 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// could not be read or has vanished, silence, and an interruption at the other end.
 const PASSING: [u8; 6] = [10, 11, 20, 23, 24, 30];
 
+/// What is told of each round.
+pub(in super::super) struct Telling<'a> {
+    pub(in super::super) voice: &'a Voice,
+    /// What is known of every round before it begins.
+    pub(in super::super) course: Course,
+}
+
 /// Syncs until it is interrupted.
-pub(in super::super) fn run(run: &Run, from: Location, to: Location, delay: Duration, voice: Voice) -> Done {
+pub(in super::super) fn run(
+    run: &Run,
+    from: Location,
+    to: Location,
+    delay: Duration,
+    telling: Telling<'_>,
+) -> Done {
     let Location::Local(from) = from else {
         let hint = "run it on the machine that has SRC";
         return Err(Usage::new("--watch needs a SRC on this machine").hint(hint).into());
@@ -56,7 +70,7 @@ pub(in super::super) fn run(run: &Run, from: Location, to: Location, delay: Dura
         from,
         to,
         delay,
-        voice,
+        telling,
         watches: None,
         is_blind: false,
         tree: None,
@@ -83,7 +97,7 @@ struct Watch<'a> {
     from: PathBuf,
     to: Location,
     delay: Duration,
-    voice: Voice,
+    telling: Telling<'a>,
     watches: Option<Watches>,
     /// The system has no watches for this tree.
     is_blind: bool,
@@ -151,10 +165,12 @@ impl Watch<'_> {
             report::problems(&summary.problems);
             self.told = told;
         }
-        if self.voice.verbose && !self.voice.itemize && !self.voice.json {
+        let Telling { voice, course } = &self.telling;
+        let has_columns = voice.format.as_ref().is_some_and(Format::has_columns);
+        if voice.frame && !voice.quiet && !voice.json && !voice.stats && !has_columns {
             return report::round(summary, elapsed);
         }
-        report::tell(summary, elapsed, self.voice)
+        report::tell(summary, &course.clone().of(summary, elapsed), voice)
     }
 
     /// Says once that the other machine cannot be reached; of what is wrong here, each new thing.
@@ -172,6 +188,10 @@ impl Watch<'_> {
         let (shape, mut tree) = self.look()?;
         if self.synced.is_some() && tree.unknown_bytes() <= HASH_FIRST_BYTES {
             tree.hash(&self.run.options);
+        }
+        if shape.is_left_out(&self.run.options.select) {
+            self.tree = Some((shape, tree));
+            return Ok(None);
         }
         let root = tree.scan.snapshot.root();
         if root.is_some() && root == self.synced && tree.scan.errors.is_empty() {
@@ -307,6 +327,9 @@ impl Watch<'_> {
         };
         Ok(match &self.to {
             Location::Local(to) => {
+                if options.make_path {
+                    resolve::make_path(to, shape)?;
+                }
                 let to = resolve::destination(to, shape, false)?;
                 let tree = match shape {
                     Shape::File(_) => {
@@ -314,7 +337,8 @@ impl Watch<'_> {
                     }
                     _ => tree,
                 };
-                sync_tree(tree, to, options)?
+                let (summary, tree) = sync_tree(tree, to, options)?;
+                (Summary { shape: Some(shape.clone()), ..summary }, tree)
             }
             Location::Remote { server, remote } => {
                 client::push_and_return(run.connect(server)?, remote, scanning(tree)?, options)?

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
-use crate::scan::{Filter, FilterError, PATTERN_BYTES_MAX, PATTERNS_MAX};
+use super::bed::path;
+use crate::scan::{Excludes, PATTERN_BYTES_MAX, RULES_MAX, RuleError, Select};
 
-fn filter(patterns: &[&str]) -> Filter {
-    let patterns: Vec<Vec<u8>> = patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
-    Filter::new(&patterns).unwrap()
+fn filter(patterns: &[&str]) -> Select {
+    let patterns: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
+    Select::excluding(&patterns).unwrap()
 }
 
 /// `yes` and `no` are files, or directories where they end in a slash.
@@ -13,7 +14,7 @@ fn check(pattern: &str, yes: &[&str], no: &[&str]) {
     for (paths, expected) in [(yes, true), (no, false)] {
         for path in paths {
             let (path, is_dir) = path.strip_suffix('/').map_or((*path, false), |path| (path, true));
-            assert_eq!(filter.excluded(path.as_bytes(), is_dir), expected, "{pattern:?} on {path:?}");
+            assert_eq!(filter.hides(path.as_bytes(), is_dir), expected, "{pattern:?} on {path:?}");
         }
     }
 }
@@ -71,29 +72,30 @@ fn broken_wildcard_matches_nothing() {
 
 #[test]
 fn bytes_that_are_no_text_match_themselves() {
-    let filter = Filter::new(&[vec![0xff, b'*', 0xfe]]).unwrap();
-    assert!(filter.excluded(&[b'd', b'/', 0xff, 0x80, 0xfe], false));
-    assert!(!filter.excluded(&[0xff, 0x80], false));
+    let filter = Select::excluding(&[&[0xff, b'*', 0xfe]]).unwrap();
+    assert!(filter.hides(&[b'd', b'/', 0xff, 0x80, 0xfe], false));
+    assert!(!filter.hides(&[0xff, 0x80], false));
 }
 
 #[test]
 fn patterns_beyond_the_limits_are_refused() {
-    assert_eq!(Filter::new(&[Vec::new()]), Err(FilterError::Empty));
     let long = vec![b'a'; PATTERN_BYTES_MAX + 1];
-    assert_eq!(Filter::new(&[long]), Err(FilterError::TooLong { len: PATTERN_BYTES_MAX + 1 }));
-    let many = vec![b"a".to_vec(); PATTERNS_MAX + 1];
-    assert_eq!(Filter::new(&many), Err(FilterError::TooMany { count: PATTERNS_MAX + 1 }));
+    let refused = Select::excluding(&[&long]);
+    assert!(matches!(refused, Err(RuleError::TooLong { len, .. }) if len == long.len()), "{refused:?}");
+    assert!(Select::excluding(&[&long[1..]]).is_ok());
+    let refused = Select::excluding(&[b"a" as &[u8]; RULES_MAX + 1]);
+    assert!(matches!(refused, Err(RuleError::TooMany { .. })), "{refused:?}");
 }
 
 /// A backtracking matcher would need about 2⁵⁰ steps for each of these.
 #[test]
 fn stars_do_not_backtrack() {
     let stars = "a*".repeat(50) + "b";
-    assert!(!filter(&[&stars]).excluded("a".repeat(250).as_bytes(), false));
+    assert!(!filter(&[&stars]).hides("a".repeat(250).as_bytes(), false));
     let crossing = "**a/".repeat(40) + "b";
-    assert!(!filter(&[&crossing]).excluded("a/".repeat(500).as_bytes(), false));
+    assert!(!filter(&[&crossing]).hides("a/".repeat(500).as_bytes(), false));
     let longest = "*a".repeat(PATTERN_BYTES_MAX / 2);
-    assert!(!filter(&[&longest]).excluded("a".repeat(255).as_bytes(), false));
+    assert!(!filter(&[&longest]).hides("a".repeat(255).as_bytes(), false));
 }
 
 /// Whether `pattern` (literals, `?`, `*`, `**`) matches all of `text`: the definition, slow.
@@ -119,41 +121,40 @@ proptest! {
     ) {
         let pattern = pattern.trim_matches('/').replace("***", "**").replace("***", "**").replace("//", "/");
         prop_assume!(!pattern.is_empty());
-        let found = filter(&[&format!("/{pattern}")]).excluded(path.as_bytes(), false);
+        let found = filter(&[&format!("/{pattern}")]).hides(path.as_bytes(), false);
         prop_assert_eq!(found, oracle(pattern.as_bytes(), path.as_bytes()), "/{} on {}", pattern, path);
     }
 
     #[test]
     fn no_pattern_panics(pattern in prop::collection::vec(any::<u8>(), 1..40), path in "[a-c/\\[\\]]{0,20}") {
-        let _ = Filter::new(&[pattern]).unwrap().excluded(path.as_bytes(), true);
+        let _ = Select::excluding(&[&pattern]).unwrap().hides(path.as_bytes(), true);
     }
+}
+
+fn excludes(patterns: &[&str]) -> Excludes {
+    let patterns: Vec<Vec<u8>> = patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
+    Excludes::new(&patterns).unwrap()
 }
 
 #[test]
 fn patterns_of_a_directory_above_see_the_whole_way() {
-    let path = |text: &str| crate::path::RelPath::new(text.as_bytes()).unwrap();
-    let above = filter(&["/a/b/x", "b/y", "*.o", "/z"]);
-    let below = filter(&["own"]).and_above(&above, &path("a/b"));
-    for (name, expected) in [
-        ("x", true),
-        ("y", true),
-        ("c/y", false),
-        ("c/m.o", true),
-        ("z", false),
-        ("own", true),
-        ("a/b/x", false),
-    ] {
-        assert_eq!(below.excluded(name.as_bytes(), false), expected, "{name}");
+    let above = excludes(&["/a/b/x", "b/y", "*.o", "/z"]);
+    let below = above.below(&path("a/b"));
+    for (name, expected) in
+        [("x", true), ("y", true), ("c/y", false), ("c/m.o", true), ("z", false), ("a/b/x", false)]
+    {
+        assert_eq!(below.excludes(name.as_bytes(), false), expected, "{name}");
     }
     // Elsewhere they mean something else, and a cache must know.
-    assert_ne!(below.patterns(), filter(&["own"]).and_above(&above, &path("a/c")).patterns());
-    let twice = below.clone().and_above(&filter(&["/q/x"]), &path("q"));
-    assert!(twice.excluded(b"x", false) && twice.excluded(b"y", false));
+    let key = |above: &Excludes| Select { above: above.clone(), ..Select::default() }.key();
+    assert_ne!(key(&below), key(&above.below(&path("a/c"))));
+    assert_ne!(key(&above), key(&below));
+    assert_eq!(above.below(&path("a")).below(&path("b")), below);
 }
 
 #[test]
 fn a_way_is_excluded_where_any_of_its_names_is() {
-    let filter = filter(&["/a/b", "dir/", "*.o"]);
+    let excludes = excludes(&["/a/b", "dir/", "*.o"]);
     for (way, expected) in [
         ("", false),
         ("a", false),
@@ -164,7 +165,6 @@ fn a_way_is_excluded_where_any_of_its_names_is() {
         ("x.o", true),
         ("x/y", false),
     ] {
-        let path = crate::path::RelPath::new(way.as_bytes()).unwrap();
-        assert_eq!(filter.excludes_way(&path), expected, "{way}");
+        assert_eq!(excludes.excludes_way(&path(way)), expected, "{way}");
     }
 }

@@ -1,0 +1,43 @@
+//! How files are written.
+
+use super::Table;
+
+#[test]
+fn files_are_written_in_place_or_only_grow() {
+    // What has another time rsync writes again, which it does to the inode that is there; we compare bytes. Of a file
+    // with several names it changes all.
+    let bytes = Table { theirs: &["-aHc"], links: false, ..Table::default() };
+    bytes.check(&[&["--inplace"], &["--inplace", "--delete"], &["--inplace", "--no-p", "-u"]]);
+    let same_kinds = Table { mixed: false, ..bytes };
+    same_kinds.check(&[&["--inplace", "-b"], &["--append-verify"], &["--append-verify", "--delete"]]);
+}
+
+#[test]
+fn files_of_other_trees_stand_for_missing_ones() {
+    // Of files with several names rsync goes by each name, we by the first. What is there already it links too, and
+    // symbolic links.
+    let table = Table { links: false, target: "new", seeds: 4, ..Table::default() };
+    table.check(&[
+        &["--link-dest=../ref"],
+        &["--link-dest=../ref", "--delete"],
+        &["--link-dest=../nothing", "--link-dest=../ref"],
+        &["--copy-dest=../ref"],
+        &["--copy-dest=../ref", "--delete"],
+        &["--compare-dest=../ref", "--no-l"],
+        &["--link-dest=../ref", "--no-o", "--no-l"],
+        &["--link-dest=../ref", "-c"],
+    ]);
+}
+
+#[test]
+fn other_ways_to_write_leave_the_same_trees() {
+    Table { seeds: 3, links: false, ..Table::default() }.check(&[
+        &["-W"],
+        &["-S"],
+        &["--sparse", "--inplace"],
+        &["--preallocate"],
+        &["--delay-updates"],
+        &["--fuzzy", "--delete"],
+        &["--mkpath"],
+    ]);
+}
