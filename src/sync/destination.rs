@@ -26,7 +26,7 @@ use crate::transfer::message::{
     self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
 use crate::transfer::receiver::{
-    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver,
+    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver, Refuses,
 };
 
 /// Batches of actions that wait for one staging thread at most.
@@ -112,7 +112,10 @@ pub(super) fn run(
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
-    let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
+    let above = options.select.above.clone();
+    let refuses = (!above.is_empty())
+        .then(|| Box::new(move |path: &RelPath, dir| above.excludes(path.as_bytes(), dir)) as Refuses);
+    let mut machine = Receiver::refusing(own.clone(), locals, theirs, protected.clone(), wishes, refuses)?;
     let stage =
         Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing, references.places);
     let session = Session {
@@ -365,8 +368,13 @@ impl Session<'_> {
         mut machine: Receiver,
         staged: Staged,
     ) -> Result<(Received, Option<(Finale, Staged)>), SyncError> {
+        let refused = machine.refused().cloned();
         let mut finale = machine.finish()?;
         let mut staged = staged;
+        if let Some((path, count)) = refused {
+            let more = if count > 1 { format!(", and {} more names", count - 1) } else { String::new() };
+            staged.problems.push(Problem { path, text: format!("not accepted there{more}") });
+        }
         let mut builder = FrameBuilder::default();
         // What was decided last is told last.
         while let Some(Output::Message(Message::Items(items))) = machine.poll() {

@@ -29,7 +29,7 @@ use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Patch, Sender};
 use crate::tree;
 
 /// Hashing first costs at most so many bytes read twice; above, unknown files are read once, in the session.
-const HASH_FIRST_BYTES: u64 = 256 << 20;
+pub const HASH_FIRST_BYTES: u64 = 256 << 20;
 /// More than a message takes beside the bytes of a chunk; or than an `End` does.
 const MESSAGE_BYTES: usize = 128;
 /// Bytes read from a large file at once.

@@ -10,6 +10,8 @@ mod local;
 mod measure;
 mod remote;
 mod select;
+mod serve;
 mod sources;
 mod ssh;
 mod told;
+mod watch;
