@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::owners;
 use super::references::References;
 use super::source::await_tree;
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
@@ -28,6 +29,7 @@ use crate::transfer::message::{
 use crate::transfer::receiver::{
     Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver, Refuses,
 };
+use crate::transfer::violation;
 
 /// Batches of actions that wait for one staging thread at most.
 const QUEUE_BATCHES: usize = 4;
@@ -70,15 +72,22 @@ pub(super) fn run(
         tree.hash(options);
         tell_tree(&tree, wire, false, spare);
     }
-    let mut theirs = None;
+    let (mut theirs, mut answered) = (None, false);
     let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs, |paths| {
-            for entry in paths.iter().filter_map(|path| own.find_path(path)) {
-                protected.keep(entry);
-                protected.keep_in_deleted(own, entry);
+        await_tree(wire, &mut theirs, |message| match message {
+            Message::Spared(paths) => {
+                for entry in paths.iter().filter_map(|path| own.find_path(path)) {
+                    protected.keep(entry);
+                    protected.keep_in_deleted(own, entry);
+                }
+                Ok(())
             }
-            Ok(())
+            Message::Names { users, groups } if !std::mem::replace(&mut answered, true) => {
+                wire.outbox.message(&owners::answer(own.profile(), &users, &groups)?);
+                Ok(())
+            }
+            _ => Err(violation("a message before the tree")),
         })?;
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;

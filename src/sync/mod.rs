@@ -21,6 +21,7 @@ mod error;
 mod gauge;
 mod leftovers;
 pub mod local;
+mod owners;
 pub mod probe;
 mod references;
 pub mod resolve;

@@ -8,6 +8,7 @@
 mod bench;
 mod local;
 mod measure;
+mod owners;
 mod remote;
 mod select;
 mod serve;
