@@ -100,6 +100,8 @@ pub struct Options {
     pub bandwidth_max: Option<u64>,
     /// Bytes a second to receive at most.
     pub receive_max: Option<u64>,
+    /// Whose everything is that is made at the destination, if the profile counts no owners: user and group.
+    pub owned_by: Option<(u32, u32)>,
     /// Threads that scan, hash and write, at each end.
     pub threads: usize,
     /// Where indexes are kept; none are without.
@@ -131,6 +133,7 @@ impl Default for Options {
             compress: Compress::Adaptive,
             bandwidth_max: None,
             receive_max: None,
+            owned_by: None,
             threads,
             cache: None,
             monitor: Arc::new(()),

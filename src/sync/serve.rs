@@ -40,6 +40,8 @@ pub struct Module {
     pub writing: Writing,
     /// Whether numeric owner and group are kept, when this process may set them.
     pub owner: bool,
+    /// Whose everything is that clients make, user and group, unless owners are kept.
+    pub owned_by: Option<(u32, u32)>,
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
     /// Names that are neither sent nor touched, beside those that a client leaves out itself.
@@ -71,6 +73,7 @@ impl Module {
             readable: true,
             writing,
             owner: true,
+            owned_by: None,
             setid: false,
             exclude: Excludes::default(),
             bandwidth_max: None,
@@ -289,6 +292,7 @@ fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
     if !single {
         asked.select.above = module.exclude.below(&hello.path);
     }
+    asked.owned_by = module.owned_by;
     asked.updates.ignore_existing |= module.writing == Writing::New;
     let wished = asked.removal.max.unwrap_or(u64::MAX);
     asked.removal.max = module.deletions_max.map(|max| max.min(wished)).or(asked.removal.max);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::cli::error::Usage;
 use crate::cli::location::path_of;
+use crate::cli::owners::Of;
 use crate::cli::rate;
 use crate::cli::trust::check_module_name;
 use crate::fs::state;
@@ -116,8 +117,8 @@ struct WrittenModule {
     exclude: Exclude,
     bandwidth: Option<Rate>,
     max_delete: Option<u64>,
-    #[serde(default = "yes")]
-    owner: bool,
+    #[serde(default)]
+    owner: Owner,
     #[serde(default)]
     setid: bool,
 }
@@ -204,8 +205,36 @@ impl TryFrom<Vec<String>> for Exclude {
     }
 }
 
-fn yes() -> bool {
-    true
+/// Whose the files are that clients write.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(try_from = "toml::Value")]
+enum Owner {
+    /// Whoever's they were.
+    #[default]
+    Kept,
+    /// The daemon's.
+    Own,
+    /// These, user and group.
+    Given(u32, u32),
+}
+
+impl TryFrom<toml::Value> for Owner {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Owner, String> {
+        match value {
+            toml::Value::Boolean(true) => Ok(Owner::Kept),
+            toml::Value::Boolean(false) => Ok(Owner::Own),
+            toml::Value::String(text) => {
+                let (user, group) = text
+                    .split_once(':')
+                    .ok_or_else(|| format!("{text:?} is no owner: the form is USER:GROUP"))?;
+                let id = |of: Of, name| of.read(name).map_err(|error| error.to_string());
+                Ok(Owner::Given(id(Of::Users, user)?, id(Of::Groups, group)?))
+            }
+            other => Err(format!("{other} is no owner: true, false or \"USER:GROUP\"")),
+        }
+    }
 }
 
 impl Config {
@@ -241,8 +270,15 @@ impl Config {
 
 impl WrittenModule {
     fn service(self, folder: &Path) -> Result<Service, String> {
+        if matches!(self.owner, Owner::Given(..)) && !rustix::process::geteuid().is_root() {
+            return Err("owner: only a daemon that runs as root can give files away".to_owned());
+        }
         let module = Module {
-            owner: self.owner,
+            owner: matches!(self.owner, Owner::Kept),
+            owned_by: match self.owner {
+                Owner::Given(user, group) => Some((user, group)),
+                Owner::Kept | Owner::Own => None,
+            },
             setid: self.setid,
             exclude: self.exclude.0,
             bandwidth_max: self.bandwidth.and_then(|rate| rate.0),
@@ -296,8 +332,11 @@ impl fmt::Display for Service {
         if let Some(max) = module.deletions_max {
             write!(f, " max_delete={max}")?;
         }
-        let (owner, setid) = (module.owner, module.setid);
-        write!(f, " owner={owner} setid={setid}")
+        match module.owned_by {
+            Some((user, group)) => write!(f, " owner={user}:{group}")?,
+            None => write!(f, " owner={}", module.owner)?,
+        }
+        write!(f, " setid={}", module.setid)
     }
 }
 

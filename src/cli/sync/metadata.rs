@@ -1,7 +1,7 @@
 //! Which metadata is kept: everything, unless a flag says otherwise.
 
 use super::super::error::Usage;
-use super::owners::{Mappings, Of};
+use super::super::owners::{Mappings, Of};
 use crate::fs::lens::Chmod;
 use crate::snapshot::{Field, Profile};
 use crate::sync::Options;

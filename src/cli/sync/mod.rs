@@ -9,7 +9,6 @@ mod links;
 mod list;
 mod metadata;
 mod output;
-mod owners;
 mod plan;
 mod rules;
 mod selection;

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::bench::{Bench, Daemon, noise, terminate};
+use crate::bed::{can_run, is_root};
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -183,6 +184,28 @@ fn more_deletions_than_a_module_allows_are_none() {
     std::fs::remove_file(bench.path("store/a")).unwrap();
     bench.ok(&["sync", "--delete", "src/", &url]);
     bench.assert_equal("src", "store");
+}
+
+#[test]
+fn all_that_arrives_belongs_to_whom_the_module_says() {
+    if !can_run("only root gives files away", is_root()) {
+        return;
+    }
+    let bench = Bench::new();
+    bench.write("src/d/x", "x");
+    symlink("x", bench.path("src/l")).unwrap();
+    let daemon = serve(&bench, "mode = 'rw'\nowner = 'root:12'");
+    bench.ok(&["sync", "--accept-new", "src/", &daemon.url("m/new/")]);
+    bench.write("src/d/x", "another");
+    bench.ok(&["sync", "src/", &daemon.url("m/new/")]);
+    for name in ["d", "d/x", "l"] {
+        let meta = bench.path(&format!("store/new/{name}")).symlink_metadata().unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (0, 12), "{name}");
+    }
+    assert_eq!(bench.ok(&["sync", "-i", "src/", &daemon.url("m/new/")]).out, "");
+    configure(&bench, "rw", "", "mode = 'rw'\nowner = 'nobody-by-this-name:root'");
+    let error = bench.fails(1, &["serve", "--config", "serve.toml"]);
+    assert!(error.contains("no user of this machine"), "{error}");
 }
 
 #[test]
