@@ -54,6 +54,7 @@ pub(super) fn scan_changed(
         index,
         changed,
         options,
+        is_everything: options.select.is_everything(),
         monitor,
         places: Mutex::default(),
         queue: Mutex::default(),
@@ -150,6 +151,8 @@ struct Walk<'a> {
     index: Option<&'a Index>,
     changed: Option<&'a Changed>,
     options: &'a Options,
+    /// No rule leaves anything out.
+    is_everything: bool,
     monitor: &'a dyn Monitor,
     /// Parent and name of each place but the root's.
     places: Mutex<Vec<(u32, Name)>>,
@@ -378,7 +381,7 @@ impl Walk<'_> {
         }
         let first_child = self.add_places(task.place, dirs, children, own);
         // Names that rules left out then are not in the index.
-        let is_complete = self.options.select.is_everything();
+        let is_complete = self.is_everything;
         Some(Listed { found, first_child, is_complete, is_kept: true, ..Listed::default() })
     }
 
@@ -604,7 +607,7 @@ impl Names<'_> {
 
     fn stand(&mut self, name: &Name, kind: Kind) -> Standing {
         let Options { select, side, base, prefix, .. } = self.walk.options;
-        if select.is_everything() || self.is_way {
+        if self.walk.is_everything || self.is_way {
             return Standing::default();
         }
         let path = self.path(name);
