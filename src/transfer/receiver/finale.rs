@@ -345,14 +345,16 @@ impl Receiver {
     /// [`ProtocolError::RootsDiffer`] if it is not; [`ProtocolError::Violation`] if a hard link has no file.
     pub fn finish(&mut self) -> Result<Finale, ProtocolError> {
         let builder = self.mirror.take().ok_or_else(|| violation("finished twice"))?;
-        let mut mirror = builder.finish();
+        let mut mirror = if self.is_mirror { (*self.own).clone() } else { builder.finish() };
         for (place, close) in std::mem::take(&mut self.learned) {
             if let Some(id) = mirror.find(place.dir, &place.name) {
                 mirror.set_file(id, close.size, close.meta, Some(close.root));
             }
         }
-        mirror.resolve_links();
-        mirror.refresh();
+        if !self.is_mirror {
+            mirror.resolve_links();
+            mirror.refresh();
+        }
         self.finished = true;
         for (place, own) in std::mem::take(&mut self.unknown_links) {
             if let Some(id) = mirror.find(place.dir, &place.name) {

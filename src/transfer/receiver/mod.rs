@@ -329,6 +329,8 @@ pub struct Receiver {
     finished: bool,
     /// The whole tree was equal from the start.
     adopted: bool,
+    /// And nothing is here that it does not count: no other mirror is built, which would cost as much as the scan did.
+    is_mirror: bool,
     ready: VecDeque<Output>,
     wanted: Wanted,
     items: Vec<Item>,
@@ -434,6 +436,7 @@ impl Receiver {
             settled: false,
             finished: false,
             adopted: false,
+            is_mirror: false,
             ready: VecDeque::new(),
             wanted: Wanted::default(),
             items: Vec::new(),
@@ -465,6 +468,10 @@ impl Receiver {
         self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
         if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
             self.adopted = true;
+            self.is_mirror = self.own.all_entries().iter().all(|entry| entry.node != Node::Special);
+            if self.is_mirror {
+                return self.name(self.own.entry_count() as usize);
+            }
             return self.adopt(DirId::ROOT, DirId::ROOT);
         }
         let theirs = self.theirs.digests.map(Digests::from);
