@@ -82,6 +82,9 @@ impl<V: View> Dir for ReadOnly<V> {
     fn exchange(&self, _: &Name, _: &Name) -> io::Result<()> {
         refused()
     }
+    fn exchange_at_once(&self, _: &Name, _: &Name) -> io::Result<()> {
+        refused()
+    }
     fn remove_file(&self, _: &Name) -> io::Result<()> {
         refused()
     }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_b
 
 use super::references::References;
 use super::source::await_tree;
+use super::whole::{self, Whole};
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{CODE_DELETIONS, CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
 use crate::apply::{ApplyError, Backup, BackupDir, Done, Late, Made, Stage, Worker};
@@ -45,6 +46,18 @@ pub(super) struct Received {
     pub(super) code: u8,
 }
 
+impl Received {
+    /// Nothing of what was made is to be seen: the destination was not switched.
+    fn stays(&mut self) {
+        let failed = self.report.failed.max(self.problems.len() as u64);
+        (self.root, self.report) = (None, Report { failed, ..Report::default() });
+        self.items.clear();
+        self.code = self.code.max(CODE_PARTIAL);
+        let text = "not all of it could be made, so nothing was switched: the destination is as it was";
+        self.problems.push(Problem { path: RelPath::root(), text: text.to_owned() });
+    }
+}
+
 /// Tells the sender, before the scan of `place`, whether there is anything to compare with: it may then read its files
 /// meanwhile.
 pub(super) fn announce(place: &super::Place, wire: &Wire) {
@@ -61,7 +74,9 @@ pub(super) fn run(
     options: &Options,
     tell_items: bool,
 ) -> Result<Received, SyncError> {
-    let leftovers = super::leftovers::hash(&tree, options);
+    let mut whole = Whole::of(&tree.place, options)?;
+    let beside = whole.as_ref().map(Whole::left).unwrap_or_default();
+    let leftovers = super::leftovers::hash(&tree, &beside);
     let references = References::of(&tree.place, tree.scan.snapshot.profile(), options)?;
     let unknown = !tree.scan.unknown().is_empty() && options.hashes_first();
     let spare = !leftovers.is_empty() || !references.files.is_empty();
@@ -87,6 +102,9 @@ pub(super) fn run(
     let (files, bytes) = if empty { (Some(theirs.files), Some(theirs.bytes)) } else { (None, None) };
     options.monitor.begin(Phase::Transfer, files, bytes);
 
+    if let Some(whole) = &mut whole {
+        whole.begin(&mut tree, theirs.root, options)?;
+    }
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
@@ -132,18 +150,20 @@ pub(super) fn run(
         let cut = matches!(error, SyncError::Net(_) | SyncError::Protocol(_));
         if cut && !matches!(error.code(), 12 | 22 | 41) {
             stage.suspend();
+            whole.iter_mut().for_each(Whole::suspend);
         } else {
             stage.abandon();
         }
         if matches!(error, SyncError::Apply(_)) {
             // They may be what fills the disk, and then every run would end here.
             super::leftovers::remove(&tree.place.root, &scan.leftovers);
+            whole.iter_mut().for_each(Whole::clear);
         }
     });
     let scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("the machine is gone"));
     tree.scan = scan;
     let (received, finale) = outcome?;
-    session.settle(tree, received, finale)
+    session.settle(tree, received, finale, whole)
 }
 
 fn open_backup(place: &super::Place, wished: &message::Backup) -> Result<Backup, SyncError> {
@@ -425,8 +445,9 @@ impl Session<'_> {
     fn settle(
         &self,
         mut tree: Tree,
-        received: Received,
+        mut received: Received,
         committed: Option<(Finale, Staged)>,
+        whole: Option<Whole>,
     ) -> Result<Received, SyncError> {
         if let Some((finale, staged)) = committed {
             let removed = super::leftovers::remove(&tree.place.root, &tree.scan.leftovers);
@@ -435,7 +456,8 @@ impl Session<'_> {
                 synced.map_err(|source| ApplyError::NotDurable { source })?;
             }
             let made = self.stage.take_made();
-            if changed(&finale, &staged, &made, &received.report) {
+            let changed = changed(&finale, &staged, &made, &received.report);
+            if changed {
                 let clock = super::tree::now();
                 let mut after = tree.rescan(self.options)?;
                 carry_over(&mut after, &tree.scan, made, clock);
@@ -444,7 +466,19 @@ impl Session<'_> {
                 }
                 tree.replace(after);
             }
-            tree.keep(self.options);
+            match whole {
+                None => {
+                    whole::sweep(&tree.place);
+                    tree.keep(self.options);
+                }
+                Some(whole) if received.problems.is_empty() && received.code == 0 => {
+                    whole.end(&mut tree, changed, self.options)?;
+                }
+                Some(mut whole) => {
+                    whole.suspend();
+                    received.stays();
+                }
+            }
         }
         let Received { root, report, code, round_trips, .. } = received;
         for Problem { path, text } in &received.problems {

@@ -30,6 +30,7 @@ mod source;
 mod tests;
 mod tree;
 mod view;
+mod whole;
 mod wire;
 
 use std::sync::Arc;

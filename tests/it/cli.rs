@@ -13,3 +13,4 @@ mod select;
 mod sources;
 mod ssh;
 mod told;
+mod whole;

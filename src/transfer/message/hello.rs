@@ -90,6 +90,8 @@ pub struct Writing {
     pub preallocate: bool,
     /// What differs is written into the file that is there, which stays the same inode.
     pub in_place: bool,
+    /// The whole tree is made beside the destination, and switched with it when it is complete.
+    pub atomic: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.

@@ -41,3 +41,22 @@ fn other_ways_to_write_leave_the_same_trees() {
         &["--mkpath"],
     ]);
 }
+
+#[test]
+fn a_tree_that_is_switched_at_once_is_the_one_that_is_made_in_steps() {
+    let table = Table { ours: &["-a", "--atomic"], seeds: 6, ..Table::default() };
+    table.check(&[&["--delete"]]);
+    // Of what cannot all be made, nothing is.
+    Table { mixed: false, ..table }.check(&[&[]]);
+    // A name that stays as it is keeps its inode, even if the file's other names get one of their own.
+    let alone = Table { links: false, lines: true, mixed: false, ours: &["-ac", "--atomic"], ..table };
+    let alone = Table { theirs: &["-aHc"], ..alone };
+    alone.check(&[
+        &["-u"],
+        &["--no-p", "--delete"],
+        &["--delete", "--exclude=*.c"],
+        &["--delete", "--delete-excluded", "--exclude=*.c"],
+        &["--existing"],
+        &["-b", "--delete"],
+    ]);
+}
