@@ -21,10 +21,11 @@ use crate::monitor::Phase;
 use crate::path::{Escaped, RelPath};
 use crate::scan::{Fingerprint, Scan, Seen};
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::transfer::ProtocolError;
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
 use crate::transfer::message::{
-    self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
+    self, Change, Gone, Item, Message, Report, SPARED_MAX, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
 use crate::transfer::receiver::{
     Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver,
@@ -44,6 +45,8 @@ pub(super) struct Received {
     pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
     pub(super) code: u8,
+    /// Names of the source that are not here as they are there.
+    pub(super) left: Vec<RelPath>,
 }
 
 impl Received {
@@ -127,6 +130,7 @@ pub(super) fn run(
         ignore_errors: options.removal.ignore_errors,
         // A backup is made of what is there under the old name.
         moves: options.removal.backup.is_none(),
+        tells_left: options.remove_source && !options.dry_run,
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
@@ -405,6 +409,7 @@ impl Session<'_> {
             items: std::mem::take(&mut staged.items),
             problems: std::mem::take(&mut staged.problems),
             code: 0,
+            left: machine.take_left(),
         };
         received.code = match (received.problems.is_empty(), staged.vanished) {
             _ if machine.theirs().errors > 0 => CODE_PARTIAL,
@@ -487,8 +492,42 @@ impl Session<'_> {
             let text = Bounded::new(text).unwrap_or_default();
             self.wire.outbox.message(&Message::Problem { path, text });
         }
+        let removing = self.options.remove_source && !self.options.dry_run;
+        for paths in received.left.chunks(SPARED_MAX) {
+            let paths = Bounded::new(paths.iter().map(short).collect()).unwrap_or_default();
+            self.wire.outbox.message(&Message::Left(paths));
+        }
         self.wire.outbox.message(&Message::Done { root, report, code, round_trips });
+        if removing {
+            self.await_removal(&mut received)?;
+        }
         Ok(received)
+    }
+
+    /// Waits until the sender has removed what is here.
+    fn await_removal(&self, received: &mut Received) -> Result<(), SyncError> {
+        let mut more = true;
+        while more {
+            let payload = self.wire.inbox.recv().map_err(|_| FrameError::Cut)??;
+            payload.for_each(|message, _| match message {
+                Message::Removed { more: again, failed } => {
+                    more = again;
+                    let problem = |(path, text): (RelPath, message::Text)| Problem {
+                        path,
+                        text: Escaped(&text).to_string(),
+                    };
+                    received.problems.extend(failed.into_vec().into_iter().map(problem));
+                    Ok(())
+                }
+                Message::Abort(abort) => Err(ProtocolError::aborted(abort.code, &abort.text)),
+                // What was told in the hope that it would be needed.
+                _ => Ok(()),
+            })?;
+        }
+        if !received.problems.is_empty() && received.code == 0 {
+            received.code = CODE_PARTIAL;
+        }
+        Ok(())
     }
 }
 

@@ -130,6 +130,13 @@ fn session(
     if push && !writable && !hello.dry_run {
         return Err(refused(format!("module {} is read-only for this key", Escaped(&hello.module)), 40));
     }
+    if !push && hello.remove_source && !writable && !hello.dry_run {
+        let name = Escaped(&hello.module);
+        return Err(refused(
+            format!("module {name} is read-only for this key: nothing is removed there"),
+            40,
+        ));
+    }
     if matches!(target, Target::Module(_)) && follows(&hello.view) {
         return Err(refused("a module's links are not followed".to_owned(), 1));
     }
@@ -145,6 +152,7 @@ fn session(
     let named = named(hello, wire)?.map(Arc::new);
     let asked = Options {
         delete: hello.delete,
+        remove_source: hello.remove_source,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
         hash_first: hello.hash_first,

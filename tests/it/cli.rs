@@ -8,6 +8,7 @@
 mod bench;
 mod local;
 mod measure;
+mod moved;
 mod remote;
 mod select;
 mod sources;

@@ -21,6 +21,11 @@ pub(super) struct Deletion {
     #[arg(long)]
     delete_excluded: bool,
 
+    /// Remove from SRC, directories apart, what is at DST, proven and durable: what was sent, and what was equal. What
+    /// has changed meanwhile, or is only taken for equal by its length or time, stays.
+    #[arg(long, visible_alias = "remove-sent-files")]
+    remove_source_files: bool,
+
     /// Delete at most NUM names; if there are more to delete, none is, and the exit code is 25.
     #[arg(long, value_name = "NUM")]
     max_delete: Option<u64>,
@@ -50,6 +55,7 @@ pub(super) struct Deletion {
 impl Deletion {
     pub(super) fn apply(&self, options: &mut Options) -> Result<(), Usage> {
         options.delete = self.delete || self.delete_excluded;
+        options.remove_source = self.remove_source_files;
         options.select.delete_excluded = self.delete_excluded;
         options.removal = Removal {
             max: self.max_delete,

@@ -139,6 +139,9 @@ pub struct Hello {
     pub select: WireSelect,
     /// Remove what the source has not.
     pub delete: bool,
+    /// The sender removes what is at the receiver, proven and durable: what [`Message::Left`](super::Message::Left)
+    /// does not name.
+    pub remove_source: bool,
     /// Change nothing, tell what would change.
     pub dry_run: bool,
     /// Trust no index.

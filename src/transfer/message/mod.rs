@@ -647,6 +647,16 @@ pub enum Message<'a> {
     Spared(Bounded<RelPath, SPARED_MAX>),
     /// Client → server, behind `Hello`: (a part of) the paths that are named, and how far they reach.
     Named(Bounded<(RelPath, Reach), NAMED_MAX>),
+    /// Receiver → sender, before `Done`, if the sender removes what the receiver has: (a part of) what it has not as it
+    /// is there, or not proven, beside what a `Problem` names.
+    Left(Bounded<RelPath, SPARED_MAX>),
+    /// Sender → receiver, behind `Done`, if it removes: what it could not remove, and why; the last unless `more`.
+    Removed {
+        /// Whether another follows.
+        more: bool,
+        /// What is still there.
+        failed: Bounded<(RelPath, Text), SPARED_MAX>,
+    },
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

@@ -105,6 +105,7 @@ impl Receiver {
         if let (Some(theirs), Some(ours), Some(own)) = (theirs, ours, own)
             && theirs.content == ours.content
         {
+            self.leave_existing(mirror, None);
             if theirs.full == ours.full {
                 self.adopt(own, mirror)?;
                 state = State::Done;
@@ -186,6 +187,7 @@ impl Receiver {
             let place = Place { dir: mirror, name: entry.name.clone() };
             let Some(id) = id else {
                 // The destination's own entry, in a node that is equal.
+                self.leave_existing(mirror, Some(&entry.name));
                 if let Some(own_dir) = entry.dir() {
                     let child = children.next().ok_or_else(|| violation("lost directory"))?;
                     self.adopt(own_dir, child)?;
@@ -241,7 +243,7 @@ impl Receiver {
                 self.extra(extra);
             }
             let own = own_ids.next_if(|id| snapshot.entry(*id).name == listed.entry.name);
-            let pair = self.ruled(listed, own);
+            let pair = self.ruled(listed, own, mirror);
             paired.extend(pair.and_then(|pair| self.referred(pair, mirror)));
         }
         for id in own_ids {
@@ -251,7 +253,7 @@ impl Receiver {
     }
 
     /// An entry of the source as the caller's rules leave it; `None` if it is skipped.
-    fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>) -> Option<Pair> {
+    fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>, mirror: DirId) -> Option<Pair> {
         let updates = self.options.updates;
         if listed.id.is_none() || updates == Updates::default() {
             return Some(Pair::new(listed, own));
@@ -270,10 +272,15 @@ impl Receiver {
         }
         match (update::verdict(&updates, &listed.entry, ours), ours) {
             (Verdict::Skip, _) => {
+                self.leave(mirror, &listed.entry.name);
                 self.deviates = true;
                 None
             }
             (Verdict::Keep, Some(ours)) => {
+                // What exists is told of below, equal or not.
+                if !updates.ignore_existing {
+                    self.leave(mirror, &listed.entry.name);
+                }
                 self.deviates |= *ours != listed.entry;
                 Some(Pair::new(Listed::own(ours), own))
             }
@@ -284,7 +291,10 @@ impl Receiver {
                     self.near(&mut listed.entry.meta, ours.meta);
                 }
                 if same {
-                    self.deviates |= ours.root().is_none() || ours.root() != listed.entry.root();
+                    if ours.root().is_none() || ours.root() != listed.entry.root() {
+                        self.leave(mirror, &listed.entry.name);
+                        self.deviates = true;
+                    }
                     listed.entry.node = ours.node.clone();
                 }
                 Some(Pair { same, ..Pair::new(listed, own) })
@@ -320,6 +330,9 @@ impl Receiver {
         }
         let Some((at, purpose, proven)) = found else { return Some(pair) };
         self.deviates |= !proven || purpose == Purpose::Compare;
+        if !proven {
+            self.leave(mirror, &pair.listed.entry.name);
+        }
         if purpose == Purpose::Compare {
             return None;
         }

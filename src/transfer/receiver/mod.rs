@@ -72,6 +72,8 @@ pub struct Options {
     pub ignore_errors: bool,
     /// What is at another name may be moved, instead of being copied and deleted.
     pub moves: bool,
+    /// Names of the source that are not made as they are there are remembered for [`Receiver::take_left`].
+    pub tells_left: bool,
 }
 
 impl Default for Options {
@@ -88,6 +90,7 @@ impl Default for Options {
             deletions_max: None,
             ignore_errors: false,
             moves: true,
+            tells_left: false,
         }
     }
 }
@@ -332,6 +335,7 @@ pub struct Receiver {
     open_files: u64,
     failed_paths: u64,
     lost: Vec<(RelPath, Gone)>,
+    left: Vec<RelPath>,
     /// Whether a file could not be read at the source: then nothing is deleted.
     unreadable: bool,
     /// Whether the mirror is not the sender's tree, by the caller's rules.
@@ -419,6 +423,7 @@ impl Receiver {
             open_files: 0,
             failed_paths: 0,
             lost: Vec::new(),
+            left: Vec::new(),
             unreadable: false,
             deviates: false,
             taken_files: HashSet::new(),
@@ -441,6 +446,7 @@ impl Receiver {
         self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
         if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
             self.adopted = true;
+            self.leave_existing(DirId::ROOT, None);
             return self.adopt(DirId::ROOT, DirId::ROOT);
         }
         let theirs = self.theirs.digests.map(Digests::from);

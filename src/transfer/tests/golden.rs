@@ -87,6 +87,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             prune_empty_dirs: true,
         },
         delete: true,
+        remove_source: true,
         dry_run: false,
         checksum: true,
         itemize: false,
@@ -188,6 +189,8 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::ChunkSteps { file: 5, more: false, steps: list(chunk_steps(chunk)) },
         Message::Spared(list(vec![path("a/large"), path("b")])),
         Message::Named(list(vec![(path("a/b"), Reach::All), (path("c"), Reach::Names)])),
+        Message::Left(list(vec![path("a/kept"), path("b")])),
+        Message::Removed { more: false, failed: list(vec![(path("a/b"), text("why"))]) },
     ]
 }
 
