@@ -70,10 +70,11 @@ impl Deletion {
         Ok(())
     }
 
-    /// What backups' names end in, if they stand where --delete would find them.
-    pub(super) fn backup_suffix(&self) -> Option<&OsStr> {
+    /// The rule that keeps backups which stand where --delete would find them.
+    pub(super) fn rule(&self) -> Option<Vec<u8>> {
         let beside = self.backup && self.backup_dir.is_none() && !self.delete_excluded;
-        beside.then(|| self.suffix.as_deref().unwrap_or(OsStr::new("~"))).filter(|suffix| !suffix.is_empty())
+        let suffix = beside.then(|| self.suffix.as_deref().unwrap_or(OsStr::new("~")))?;
+        (!suffix.is_empty()).then(|| [b"P *", suffix.as_bytes()].concat())
     }
 
     fn kept(&self) -> Result<Backup, Usage> {
