@@ -82,7 +82,7 @@ pub(super) fn run(
     let leftovers = super::leftovers::hash(&tree, &beside);
     let references = References::of(&tree.place, tree.scan.snapshot.profile(), options)?;
     let unknown = !tree.scan.unknown().is_empty() && options.hashes_first();
-    let spare = !leftovers.is_empty() || !references.files.is_empty();
+    let spare = !leftovers.is_empty() || !references.files.is_empty() || !references.links.is_empty();
     tell_tree(&tree, wire, unknown, spare);
     if unknown {
         tree.hash(options);
@@ -116,7 +116,9 @@ pub(super) fn run(
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
     let (paths, found) = leftovers.into_iter().unzip();
-    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found).with_references(references.files);
+    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found)
+        .with_references(references.files)
+        .with_links(references.links);
     let wishes = Wishes {
         delete: options.delete,
         dry_run: options.dry_run,

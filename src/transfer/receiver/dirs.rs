@@ -14,7 +14,7 @@ use super::{
 };
 use crate::hash::Hash;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
-use crate::transfer::locals::Reference;
+use crate::transfer::locals::{Reference, ReferenceLink};
 use crate::transfer::message::{MetaCoder, Purpose, WireChild, WireMeta};
 
 /// A directory that the sender has named.
@@ -214,7 +214,7 @@ impl Receiver {
                 }
                 (Node::File { size, root, .. }, _) if reference.is_some() => {
                     let close = Close { root: root.unwrap_or(UNKNOWN), size: *size, meta: entry.meta };
-                    self.refer(FileId(id), place, close, reference)?;
+                    self.refer(FileId(id), place, (close, own_id), reference)?;
                 }
                 (Node::File { .. }, _) if same => {
                     let was = own_id.map_or_else(Meta::default, |id| snapshot.entry(id).meta);
@@ -302,15 +302,31 @@ impl Receiver {
         }
     }
 
-    /// A file that the destination lacks, with the reference that has it; `None` if that is enough.
+    /// A name that the destination lacks, with the reference that has it; `None` if that is enough. A file that is
+    /// there and is another is linked to as well.
     fn referred(&mut self, mut pair: Pair, mirror: DirId) -> Option<Pair> {
-        let Node::File { size, root, link: None } = pair.listed.entry.node else { return Some(pair) };
-        if pair.own.is_some() || pair.listed.id.is_none() || !self.locals.has_references() {
+        if pair.listed.id.is_none() || pair.same || !self.locals.has_references() {
             return Some(pair);
         }
         let entry = &pair.listed.entry;
         let path = self.dir_path(mirror).join(&entry.name);
         let profile = self.own.profile();
+        if let (Node::Symlink { target }, None) = (&entry.node, pair.own) {
+            let same = |link: &ReferenceLink| {
+                Entry { meta: link.meta, ..entry.clone() }.counted(profile) == entry.counted(profile)
+                    && *link.target == **target
+            };
+            let is_there = self.locals.links(&path).iter().any(same);
+            self.deviates |= is_there;
+            return (!is_there).then_some(pair);
+        }
+        let Node::File { size, root, link: None } = entry.node else { return Some(pair) };
+        let own = pair.own.map(|own| self.own.entry(own));
+        let is_file = |own: &Entry| matches!(own.node, Node::File { link: None, .. });
+        let differs = |own: &Entry| own.root() != root || own.counted(profile) != entry.counted(profile);
+        if own.is_some_and(|own| !is_file(own) || !differs(own)) {
+            return Some(pair);
+        }
         let same_meta = |theirs: &Reference| {
             Entry { meta: theirs.meta, ..entry.clone() }.counted(profile) == entry.counted(profile)
         };
@@ -319,12 +335,15 @@ impl Receiver {
             // By length and time where one of them was not read, as rsync takes files for equal.
             let proven = root.is_some() && theirs.root == root;
             let unread = root.is_none() || theirs.root.is_none();
+            if pair.own.is_some() && (theirs.purpose != Purpose::Link || !same_meta(theirs)) {
+                continue;
+            }
             let equal = proven || unread && (theirs.size, theirs.meta.mtime) == (size, entry.meta.mtime);
             if equal && same_meta(theirs) && theirs.purpose != Purpose::Copy {
                 found = Some((at, theirs.purpose, proven));
                 break;
             }
-            if proven && found.is_none() {
+            if proven && found.is_none() && pair.own.is_none() {
                 found = Some((at, Purpose::Copy, true));
             }
         }
@@ -347,13 +366,13 @@ impl Receiver {
         &mut self,
         file: FileId,
         place: Place,
-        close: Close,
+        (close, was): (Close, Option<EntryId>),
         reference: Option<(u32, bool)>,
     ) -> Result<(), ProtocolError> {
         let Some((at, linked)) = reference else { return Ok(()) };
         self.reused(close.size);
         let from = LocalFile::Reference(at);
-        self.clone_file(Cloned { file, place, from, close, was: None, list: Vec::new(), linked })
+        self.clone_file(Cloned { file, place, from, close, was, list: Vec::new(), linked })
     }
 
     /// Gives an entry that is here the source's metadata, unless the caller's rules leave it alone.

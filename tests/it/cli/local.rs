@@ -359,3 +359,14 @@ fn a_directory_for_partial_files_is_neither_sent_nor_deleted_and_nothing_is_put_
     bench.assert_equal("src", "dst");
     bench.fails(1, &["sync", "-a", "--partial-dir=", "src/", "dst"]);
 }
+
+#[test]
+fn what_is_another_file_than_the_reference_becomes_a_name_of_it() {
+    let bench = bench();
+    bench.ok(&["sync", "-a", "src/", "ref"]);
+    bench.write("dst/file", "other bytes");
+    bench.ok(&["sync", "-a", "--link-dest=../ref", "src/", "dst"]);
+    let inode = |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(bench.path(name)).unwrap());
+    assert_eq!(inode("dst/file"), inode("ref/file"));
+    bench.assert_equal("src", "dst");
+}

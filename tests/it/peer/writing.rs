@@ -14,8 +14,8 @@ fn files_are_written_in_place_or_only_grow() {
 
 #[test]
 fn files_of_other_trees_stand_for_missing_ones() {
-    // Of files with several names rsync goes by each name, we by the first. What is there already it links too, and
-    // symbolic links.
+    // Of files with several names rsync goes by each name, we by the first. What is there and equal
+    // already it links too, and symbolic links.
     let table = Table { links: false, paths: &["src/", "new"], seeds: 4, ..Table::default() };
     table.check(&[
         &["--link-dest=../ref"],
@@ -23,7 +23,9 @@ fn files_of_other_trees_stand_for_missing_ones() {
         &["--link-dest=../nothing", "--link-dest=../ref"],
         &["--copy-dest=../ref"],
         &["--copy-dest=../ref", "--delete"],
-        &["--compare-dest=../ref", "--no-l"],
+        &["--compare-dest=../ref"],
+        &["--compare-dest=../ref", "--delete"],
+        &["--compare-dest=../ref", "--no-t"],
         &["--link-dest=../ref", "--no-o", "--no-l"],
         &["--link-dest=../ref", "-c"],
     ]);
