@@ -132,6 +132,7 @@ pub(super) fn run(
         ignore_errors: options.removal.ignore_errors,
         // A backup is made of what is there under the old name.
         moves: options.removal.backup.is_none(),
+        replaces: options.delete || options.removal.force,
         tells_left: options.remove_source && !options.dry_run,
     };
     let backup =

@@ -194,6 +194,9 @@ impl Receiver {
                 }
                 continue;
             };
+            if entry.dir().is_none() {
+                self.replaced.extend(own_id.filter(|id| snapshot.entry(*id).dir().is_some()));
+            }
             match (&entry.node, dir) {
                 (Node::Dir { .. }, Some((dir_id, digests))) => {
                     let child = children.next().ok_or_else(|| violation("lost directory"))?;

@@ -74,6 +74,8 @@ pub struct Options {
     pub moves: bool,
     /// Names of the source that are not made as they are there are remembered for [`Receiver::take_left`].
     pub tells_left: bool,
+    /// A directory that holds something may be replaced by what is none.
+    pub replaces: bool,
 }
 
 impl Default for Options {
@@ -91,6 +93,7 @@ impl Default for Options {
             ignore_errors: false,
             moves: true,
             tells_left: false,
+            replaces: false,
         }
     }
 }
@@ -317,6 +320,8 @@ pub struct Receiver {
     /// Directories found under another name, likewise.
     bases: Vec<finale::Based>,
     doomed: HashSet<EntryId>,
+    /// Directories in whose place something else is made.
+    replaced: Vec<EntryId>,
     protected: Protected,
     /// Mirror directories the destination has at the same path, and whether anything in them changes.
     places: Vec<finale::DirPlace>,
@@ -408,6 +413,7 @@ impl Receiver {
             clones: Vec::new(),
             bases: Vec::new(),
             doomed: HashSet::new(),
+            replaced: Vec::new(),
             protected,
             places: Vec::new(),
             unknown_links: Vec::new(),
