@@ -5,9 +5,12 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::chunk::ChunkRef;
-use crate::fs::{File, FileRef};
+use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
 use crate::hash::{Domain, Hash};
+use crate::path::Name;
 
 /// Fewer copies in a row than this are made by the worker itself.
 pub(super) const MANY: usize = 64;
@@ -85,4 +88,27 @@ pub(super) fn copy_bytes(source: &dyn File, target: &dyn File) -> io::Result<()>
             return Ok(());
         }
     }
+}
+
+/// Copies a file or symbolic link, its metadata included; the owner as far as that may be set.
+///
+/// # Errors
+/// `EXDEV` for what is neither; otherwise those of reading and writing.
+pub(super) fn copy_name(
+    (dir, name, stat): (&DirRef, &Name, &Stat),
+    target: &dyn Dir,
+    new_name: &Name,
+) -> io::Result<()> {
+    match stat.kind {
+        Kind::File => {
+            let (source, made) = (dir.open_file(name)?, target.create_file(new_name, 0o600)?);
+            copy_bytes(&*source, &*made)?;
+        }
+        Kind::Symlink => target.create_symlink(new_name, &dir.read_link(name)?)?,
+        Kind::Dir | Kind::Special => return Err(Errno::XDEV.into()),
+    }
+    let mode = (stat.kind == Kind::File).then_some(stat.mode);
+    let owner = Some((stat.uid, stat.gid));
+    let _ = target.set_attrs(new_name, &Attrs { owner, ..Attrs::default() });
+    target.set_attrs(new_name, &Attrs { owner: None, mode, mtime: Some(stat.mtime) })
 }

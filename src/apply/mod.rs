@@ -10,10 +10,13 @@
 //! [`STAGING_PREFIX`](crate::path::STAGING_PREFIX): the next run finds what an interrupted one left and takes
 //! verified chunks from it.
 //!
+//! Where the whole destination is to be switched at once, all this happens in a tree beside it (`beside`).
+//!
 //! Cost: two `syncfs` a run, one more if anything is deleted or directories change; memory a few hundred bytes
 //! a file made.
 
 mod abandon;
+mod beside;
 mod commit;
 mod copy;
 mod patch;
@@ -22,6 +25,7 @@ mod stage;
 mod tests;
 mod worker;
 
+pub use beside::{Beside, Site};
 pub use commit::backup::{Backup, BackupDir};
 pub use commit::{Committed, Late};
 pub use stage::{Made, Stage};
@@ -74,6 +78,15 @@ pub enum ApplyError {
         /// The file's first name.
         first: RelPath,
     },
+    /// Directories cannot change places here in one step.
+    #[error("the file system has no exchange of directories, so that none can be switched at once")]
+    NoExchange,
+    /// Something is mounted in a directory that would be switched with another.
+    #[error("{path}: another file system is mounted here, and would not be switched with the rest")]
+    Mount {
+        /// Where.
+        path: RelPath,
+    },
     /// What was written could not be made durable. Never tried again: the kernel may have dropped it.
     #[error("the destination cannot be made durable: {source}")]
     NotDurable {
@@ -95,8 +108,9 @@ impl ApplyError {
             | ApplyError::HashMismatch { path }
             | ApplyError::InTheWay { path }
             | ApplyError::Kept { path, .. }
-            | ApplyError::NoTarget { path, .. } => path.clone(),
-            ApplyError::NotDurable { .. } => RelPath::root(),
+            | ApplyError::NoTarget { path, .. }
+            | ApplyError::Mount { path } => path.clone(),
+            ApplyError::NotDurable { .. } | ApplyError::NoExchange => RelPath::root(),
         }
     }
 
@@ -105,7 +119,10 @@ impl ApplyError {
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {
-            ApplyError::HashMismatch { .. } | ApplyError::NotDurable { .. } => true,
+            ApplyError::HashMismatch { .. }
+            | ApplyError::NotDurable { .. }
+            | ApplyError::NoExchange
+            | ApplyError::Mount { .. } => true,
             ApplyError::InTheWay { .. } | ApplyError::Kept { .. } | ApplyError::NoTarget { .. } => false,
             ApplyError::Io { source, .. } => matches!(
                 rustix::io::Errno::from_io_error(source),

@@ -59,8 +59,8 @@ pub(super) struct Before {
 pub struct Stage {
     pub(super) root: DirRef,
     pub(super) own: Arc<Snapshot>,
-    /// Files left by an interrupted run, by number.
-    leftovers: Vec<RelPath>,
+    /// Files left by an interrupted run, by number: the tree's root, and where in it.
+    leftovers: Vec<(DirRef, RelPath)>,
     /// Files of references, by number: the tree's root, and where in it.
     references: Vec<(DirRef, RelPath)>,
     pub(super) profile: Profile,
@@ -119,7 +119,7 @@ impl Stage {
     pub fn new(
         root: DirRef,
         own: Arc<Snapshot>,
-        leftovers: Vec<RelPath>,
+        leftovers: Vec<(DirRef, RelPath)>,
         run: u64,
         writing: Writing,
         references: Vec<(DirRef, RelPath)>,
@@ -352,12 +352,11 @@ impl Handles {
             }
             LocalFile::Leftover(at) => {
                 let stage = self.stage.clone();
-                below(&stage.root, stage.leftovers.get(at as usize))
+                below(stage.leftovers.get(at as usize))
             }
             LocalFile::Reference(at) => {
                 let stage = self.stage.clone();
-                let (root, path) = stage.references.get(at as usize).ok_or(Errno::NOENT)?;
-                below(root, Some(path))
+                below(stage.references.get(at as usize))
             }
         }
     }
@@ -391,8 +390,9 @@ impl Handles {
 }
 
 /// The directory and name of a path.
-fn below(root: &DirRef, path: Option<&RelPath>) -> io::Result<(DirRef, Name)> {
-    let (parent, name) = path.and_then(RelPath::split_last).ok_or(Errno::NOENT)?;
+fn below(file: Option<&(DirRef, RelPath)>) -> io::Result<(DirRef, Name)> {
+    let (root, path) = file.ok_or(Errno::NOENT)?;
+    let (parent, name) = path.split_last().ok_or(Errno::NOENT)?;
     Ok((walk::open_path(root, &parent)?, name))
 }
 

@@ -4,3 +4,4 @@ mod bed;
 mod crash;
 mod faults;
 mod property;
+mod whole;

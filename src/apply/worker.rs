@@ -1,5 +1,7 @@
 //! One thread's share of the staging: bytes in, checked files under temporary names out.
 
+mod own;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -521,14 +523,20 @@ impl Worker {
     ) -> Result<bool, ApplyError> {
         let Ok((from_dir, from_name)) = self.handles.local(from) else { return Ok(false) };
         let Ok(stat) = from_dir.stat(&from_name) else { return Ok(false) };
+        let same_meta = || attrs(self.stage.profile, &stat, close.meta) == Attrs::default();
         let movable = match (from, doomed) {
             // Another mtime than at the scan: perhaps other bytes.
             (_, Some(entry)) => self.stage.own.entry(entry).meta.mtime == stat.mtime,
             (LocalFile::Leftover(at), None) => self.stage.take(at),
-            _ => linked && attrs(self.stage.profile, &stat, close.meta) == Attrs::default(),
+            _ => linked && same_meta(),
+        };
+        // Its metadata would show in the tree that shares it.
+        let (names, movable) = match self.stage.writing.atomic {
+            true => (2, movable && same_meta()),
+            false => (1, movable),
         };
         if movable
-            && (stat.nlink == 1 || linked)
+            && (stat.nlink <= names || linked)
             && stat.size == close.size
             && self.move_inode((&from_dir, &from_name), &stat, place, doomed, close)?
         {
@@ -615,13 +623,20 @@ impl Worker {
     }
 
     fn symlink(&mut self, place: Place, target: &[u8], meta: Meta) -> Result<(), ApplyError> {
+        let profile = self.stage.profile;
+        self.symlink_with(place, target, |stat| Attrs { mode: None, ..attrs(profile, stat, meta) })
+    }
+
+    fn symlink_with(
+        &mut self,
+        place: Place,
+        target: &[u8],
+        attrs: impl Fn(&Stat) -> Attrs,
+    ) -> Result<(), ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
         let create = || dir.create_symlink(&name, target);
         self.make(&place, &dir, staged, "create symbolic link", create)?;
-        let set = dir.stat(&name).and_then(|stat| {
-            let attrs = Attrs { mode: None, ..attrs(self.stage.profile, &stat, meta) };
-            dir.set_attrs(&name, &attrs)
-        });
+        let set = dir.stat(&name).and_then(|stat| dir.set_attrs(&name, &attrs(&stat)));
         set.map_err(|error| {
             let _ = dir.remove_file(&name);
             ApplyError::io(self.stage.path(&place), "set metadata")(error)

@@ -1,7 +1,8 @@
 //! Several directories, and what takes part of each → a view of them as one.
 //!
 //! Of names that several have the first counts, but that a directory counts before anything else; directories of
-//! one name are one directory, in the same order. That is how rsync merges its sources. The view is only read. Below
+//! one name are one directory, in the same order. That is how rsync merges its sources. The view is only
+//! read, and names of it removed. Below
 //! what stands in one directory alone, it is that directory itself, so that it costs nothing there.
 
 use std::collections::BTreeMap;
@@ -181,11 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_not_written() {
-        let view = layered(vec![layer(&["f"], &[""])]);
+    fn a_view_is_not_written_but_its_names_may_be_removed() {
+        let view = layered(vec![layer(&["f"], &[""]), layer(&["f"], &[""])]);
         let errno = |error: io::Error| error.raw_os_error();
         let refused = Some(Errno::ROFS.raw_os_error());
-        assert_eq!(errno(view.remove_file(&name("f")).unwrap_err()), refused);
+        assert_eq!(errno(view.remove_dir(&name("f")).unwrap_err()), refused);
         assert_eq!(view.create_file(&name("g"), 0o644).err().map(errno), Some(refused));
+        // Of each layer its own.
+        assert!(view.remove_file(&name("f")).is_ok() && view.stat(&name("f")).is_ok());
+        assert!(view.remove_file(&name("f")).is_ok() && view.stat(&name("f")).is_err());
     }
 }

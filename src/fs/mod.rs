@@ -149,6 +149,8 @@ pub trait Dir: Send + Sync {
     fn rename_new(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()>;
     /// Lets two names of this directory, of whatever kinds, change places.
     fn exchange(&self, name: &Name, other: &Name) -> io::Result<()>;
+    /// The same in one step, with no moment in between: `EINVAL` or `ENOSYS` where the file system has no such step.
+    fn exchange_at_once(&self, name: &Name, other: &Name) -> io::Result<()>;
     /// Removes a name that is not a directory.
     fn remove_file(&self, name: &Name) -> io::Result<()>;
     /// Removes an empty directory.
@@ -174,6 +176,11 @@ pub trait Dir: Send + Sync {
 
     /// For an implementation to recognise its own kind in `link` and `rename`.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Whether an error of [`Dir::exchange_at_once`] says that the file system has no such step.
+pub(crate) fn lacks_exchange(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS))
 }
 
 /// An open regular file.

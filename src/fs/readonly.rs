@@ -1,4 +1,5 @@
-//! Something that can be looked at as a directory → a [`Dir`] that refuses with `EROFS` whatever would change it.
+//! Something that can be looked at as a directory → a [`Dir`] that refuses with `EROFS` whatever would change it,
+//! but for the removal of a name: where a source is moved away, that is the last step.
 
 use std::any::Any;
 use std::io;
@@ -82,8 +83,12 @@ impl<V: View> Dir for ReadOnly<V> {
     fn exchange(&self, _: &Name, _: &Name) -> io::Result<()> {
         refused()
     }
-    fn remove_file(&self, _: &Name) -> io::Result<()> {
+    fn exchange_at_once(&self, _: &Name, _: &Name) -> io::Result<()> {
         refused()
+    }
+    fn remove_file(&self, name: &Name) -> io::Result<()> {
+        let (dir, name) = self.0.real(name)?;
+        dir.remove_file(&name)
     }
     fn remove_dir(&self, _: &Name) -> io::Result<()> {
         refused()

@@ -228,7 +228,8 @@ fn told(
         source,
         items: sent.items,
         problems: sent.problems,
-        code: sent.outcome.code,
+        code: sent.code,
+        left: Vec::new(),
     };
     let summary = super::summary_of(received, errors, wire);
     Summary { shape: Some(shape), ..summary }
@@ -376,6 +377,7 @@ pub(super) fn hello(
         params: Bounded::new(options.params.to_bytes().to_vec()).unwrap_or_default(),
         select,
         delete: options.delete,
+        remove_source: options.remove_source,
         dry_run: options.dry_run,
         checksum: options.checksum,
         itemize: options.itemize,

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_b
 use super::owners;
 use super::references::References;
 use super::source::await_tree;
+use super::whole::{self, Whole};
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{CODE_DELETIONS, CODE_PARTIAL, CODE_VANISHED, Options, Problem, SyncError, Tree};
 use crate::apply::{ApplyError, Backup, BackupDir, Done, Late, Made, Stage, Worker};
@@ -21,10 +22,11 @@ use crate::monitor::Phase;
 use crate::path::{Escaped, RelPath};
 use crate::scan::{Fingerprint, Scan, Seen};
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::transfer::ProtocolError;
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
 use crate::transfer::message::{
-    self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
+    self, Change, Gone, Item, Message, Report, SPARED_MAX, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
 use crate::transfer::receiver::{
     Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver, Refuses,
@@ -45,6 +47,20 @@ pub(super) struct Received {
     pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
     pub(super) code: u8,
+    /// Names of the source that are not here as they are there.
+    pub(super) left: Vec<RelPath>,
+}
+
+impl Received {
+    /// Nothing of what was made is to be seen: the destination was not switched.
+    fn stays(&mut self) {
+        let failed = self.report.failed.max(self.problems.len() as u64);
+        (self.root, self.report) = (None, Report { failed, ..Report::default() });
+        self.items.clear();
+        self.code = self.code.max(CODE_PARTIAL);
+        let text = "not all of it could be made, so nothing was switched: the destination is as it was";
+        self.problems.push(Problem { path: RelPath::root(), text: text.to_owned() });
+    }
 }
 
 /// Tells the sender, before the scan of `place`, whether there is anything to compare with: it may then read its files
@@ -63,10 +79,12 @@ pub(super) fn run(
     options: &Options,
     tell_items: bool,
 ) -> Result<Received, SyncError> {
-    let leftovers = super::leftovers::hash(&tree, options);
+    let mut whole = Whole::of(&tree.place, options)?;
+    let beside = whole.as_ref().map(Whole::left).unwrap_or_default();
+    let leftovers = super::leftovers::hash(&tree, &beside);
     let references = References::of(&tree.place, tree.scan.snapshot.profile(), options)?;
     let unknown = !tree.scan.unknown().is_empty() && options.hashes_first();
-    let spare = !leftovers.is_empty() || !references.files.is_empty();
+    let spare = !leftovers.is_empty() || !references.files.is_empty() || !references.links.is_empty();
     tell_tree(&tree, wire, unknown, spare);
     if unknown {
         tree.hash(options);
@@ -96,6 +114,9 @@ pub(super) fn run(
     let (files, bytes) = if empty { (Some(theirs.files), Some(theirs.bytes)) } else { (None, None) };
     options.monitor.begin(Phase::Transfer, files, bytes);
 
+    if let Some(whole) = &mut whole {
+        whole.begin(&mut tree, theirs.root, options)?;
+    }
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
@@ -104,7 +125,9 @@ pub(super) fn run(
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
     let (paths, found) = leftovers.into_iter().unzip();
-    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found).with_references(references.files);
+    let locals = Locals::new(Box::new(move |id| lists.chunks(id)), found)
+        .with_references(references.files)
+        .with_links(references.links);
     let wishes = Wishes {
         delete: options.delete,
         dry_run: options.dry_run,
@@ -118,6 +141,8 @@ pub(super) fn run(
         ignore_errors: options.removal.ignore_errors,
         // A backup is made of what is there under the old name.
         moves: options.removal.backup.is_none(),
+        replaces: options.delete || options.removal.force,
+        tells_left: options.remove_source && !options.dry_run,
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
@@ -144,18 +169,20 @@ pub(super) fn run(
         let cut = matches!(error, SyncError::Net(_) | SyncError::Protocol(_));
         if cut && !matches!(error.code(), 12 | 22 | 41) {
             stage.suspend();
+            whole.iter_mut().for_each(Whole::suspend);
         } else {
             stage.abandon();
         }
         if matches!(error, SyncError::Apply(_)) {
             // They may be what fills the disk, and then every run would end here.
             super::leftovers::remove(&tree.place.root, &scan.leftovers);
+            whole.iter_mut().for_each(Whole::clear);
         }
     });
     let scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("the machine is gone"));
     tree.scan = scan;
     let (received, finale) = outcome?;
-    session.settle(tree, received, finale)
+    session.settle(tree, received, finale, whole)
 }
 
 fn open_backup(place: &super::Place, wished: &message::Backup) -> Result<Backup, SyncError> {
@@ -402,6 +429,7 @@ impl Session<'_> {
             items: std::mem::take(&mut staged.items),
             problems: std::mem::take(&mut staged.problems),
             code: 0,
+            left: machine.take_left(),
         };
         received.code = match (received.problems.is_empty(), staged.vanished) {
             _ if machine.theirs().errors > 0 => CODE_PARTIAL,
@@ -442,8 +470,9 @@ impl Session<'_> {
     fn settle(
         &self,
         mut tree: Tree,
-        received: Received,
+        mut received: Received,
         committed: Option<(Finale, Staged)>,
+        whole: Option<Whole>,
     ) -> Result<Received, SyncError> {
         if let Some((finale, staged)) = committed {
             let removed = super::leftovers::remove(&tree.place.root, &tree.scan.leftovers);
@@ -452,7 +481,8 @@ impl Session<'_> {
                 synced.map_err(|source| ApplyError::NotDurable { source })?;
             }
             let made = self.stage.take_made();
-            if changed(&finale, &staged, &made, &received.report) {
+            let changed = changed(&finale, &staged, &made, &received.report);
+            if changed {
                 let clock = super::tree::now();
                 let mut after = tree.rescan(self.options)?;
                 carry_over(&mut after, &tree.scan, made, clock);
@@ -461,7 +491,19 @@ impl Session<'_> {
                 }
                 tree.replace(after);
             }
-            tree.keep(self.options);
+            match whole {
+                None => {
+                    whole::sweep(&tree.place);
+                    tree.keep(self.options);
+                }
+                Some(whole) if received.problems.is_empty() && received.code == 0 => {
+                    whole.end(&mut tree, changed, self.options)?;
+                }
+                Some(mut whole) => {
+                    whole.suspend();
+                    received.stays();
+                }
+            }
         }
         let Received { root, report, code, round_trips, .. } = received;
         for Problem { path, text } in &received.problems {
@@ -470,8 +512,42 @@ impl Session<'_> {
             let text = Bounded::new(text).unwrap_or_default();
             self.wire.outbox.message(&Message::Problem { path, text });
         }
+        let removing = self.options.remove_source && !self.options.dry_run;
+        for paths in received.left.chunks(SPARED_MAX) {
+            let paths = Bounded::new(paths.iter().map(short).collect()).unwrap_or_default();
+            self.wire.outbox.message(&Message::Left(paths));
+        }
         self.wire.outbox.message(&Message::Done { root, report, code, round_trips });
+        if removing {
+            self.await_removal(&mut received)?;
+        }
         Ok(received)
+    }
+
+    /// Waits until the sender has removed what is here.
+    fn await_removal(&self, received: &mut Received) -> Result<(), SyncError> {
+        let mut more = true;
+        while more {
+            let payload = self.wire.inbox.recv().map_err(|_| FrameError::Cut)??;
+            payload.for_each(|message, _| match message {
+                Message::Removed { more: again, failed } => {
+                    more = again;
+                    let problem = |(path, text): (RelPath, message::Text)| Problem {
+                        path,
+                        text: Escaped(&text).to_string(),
+                    };
+                    received.problems.extend(failed.into_vec().into_iter().map(problem));
+                    Ok(())
+                }
+                Message::Abort(abort) => Err(ProtocolError::aborted(abort.code, &abort.text)),
+                // What was told in the hope that it would be needed.
+                _ => Ok(()),
+            })?;
+        }
+        if !received.problems.is_empty() && received.code == 0 {
+            received.code = CODE_PARTIAL;
+        }
+        Ok(())
     }
 }
 

@@ -2,28 +2,39 @@
 
 use crate::chunk::Chunker;
 use crate::fs::{DirRef, Kind, walk};
-use crate::path::RelPath;
+use crate::path::{Name, RelPath};
 use crate::scan::{FileHasher, hash_file};
 use crate::transfer::locals::Leftover;
 
-use super::{Options, Tree};
+use super::Tree;
 
-/// Reads the files below the temporary names that the scan found: each with its path. What cannot be read is
-/// left out; all of it is removed when the run has succeeded.
-pub(super) fn hash(tree: &Tree, _options: &Options) -> Vec<(RelPath, Leftover)> {
+/// Reads the files below the temporary names that the scan found, and those of the trees in `beside` that no other
+/// tree shares: each with the tree's root and its path there. What cannot be read is left out; all of it is removed
+/// when the run has succeeded.
+pub(super) fn hash(tree: &Tree, beside: &[DirRef]) -> Vec<((DirRef, RelPath), Leftover)> {
     let mut found = Vec::new();
     let mut hasher = FileHasher::new(Chunker::new(tree.scan.snapshot.params()));
-    let mut paths = tree.scan.leftovers.clone();
-    while let Some(path) = paths.pop() {
+    let root = &tree.place.root;
+    let inside = tree.scan.leftovers.iter().map(|path| (root, path.clone(), u64::MAX));
+    let mut paths: Vec<(&DirRef, RelPath, u64)> = inside.collect();
+    for root in beside {
+        let names = root.list().unwrap_or_default();
+        paths.extend(names.into_iter().map(|(name, _)| (root, RelPath::root().join(&name), 1)));
+    }
+    while let Some((root, path, names_max)) = paths.pop() {
         let Some((parent, name)) = path.split_last() else { continue };
-        let Ok(dir) = walk::open_path(&tree.place.root, &parent) else { continue };
-        match dir.stat(&name).map(|stat| stat.kind) {
-            Ok(Kind::Dir) => {
+        let Ok(dir) = walk::open_path(root, &parent) else { continue };
+        let Ok(stat) = dir.stat(&name) else { continue };
+        match stat.kind {
+            Kind::Dir => {
                 if let Ok(below) = dir.open_dir(&name).and_then(|dir| dir.list()) {
-                    paths.extend(below.into_iter().map(|(name, _)| path.join(&name)));
+                    paths.extend(below.into_iter().map(|(name, _)| (root, path.join(&name), names_max)));
                 }
             }
-            Ok(Kind::File) => found.extend(hash_one(&dir, path, &mut hasher)),
+            Kind::File if stat.nlink <= names_max => {
+                let leftover = hash_one(&dir, &name, &mut hasher);
+                found.extend(leftover.map(|leftover| ((root.clone(), path), leftover)));
+            }
             _ => {}
         }
     }
@@ -43,11 +54,9 @@ pub(super) fn remove(root: &DirRef, leftovers: &[RelPath]) -> bool {
     !leftovers.is_empty()
 }
 
-fn hash_one(dir: &DirRef, path: RelPath, hasher: &mut FileHasher) -> Option<(RelPath, Leftover)> {
-    let (_, name) = path.split_last()?;
-    let file = dir.open_file(&name).ok()?;
+fn hash_one(dir: &DirRef, name: &Name, hasher: &mut FileHasher) -> Option<Leftover> {
+    let file = dir.open_file(name).ok()?;
     let size = file.stat().ok().filter(|stat| stat.size > 0)?.size;
     let (root, chunks, _) = hash_file(&*file, size, hasher).ok()?;
-    let chunks = chunks.to_vec();
-    Some((path, Leftover { root, chunks }))
+    Some(Leftover { root, chunks: chunks.to_vec() })
 }

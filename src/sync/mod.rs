@@ -24,6 +24,7 @@ pub mod local;
 mod owners;
 pub mod probe;
 mod references;
+mod remove;
 pub mod resolve;
 pub mod serve;
 mod source;
@@ -31,6 +32,7 @@ mod source;
 mod tests;
 mod tree;
 mod view;
+mod whole;
 mod wire;
 
 use std::sync::Arc;
@@ -73,6 +75,8 @@ pub struct Options {
     /// Links are made so that they lead nowhere, at the end that this process is; the other end, if it is the source,
     /// has such links and sends what they were.
     pub munge_links: bool,
+    /// Remove from the source, directories apart, what is at the destination, proven and durable.
+    pub remove_source: bool,
     /// What else may be removed, and what is kept of it.
     pub removal: Removal,
     /// Change nothing; tell what would change.
@@ -120,6 +124,7 @@ impl Default for Options {
             references: Vec::new(),
             make_path: false,
             munge_links: false,
+            remove_source: false,
             removal: Removal::default(),
             dry_run: false,
             checksum: false,

@@ -6,13 +6,16 @@ use super::{Options, Place, SyncError, Tree};
 use crate::fs::{DirRef, walk};
 use crate::path::{Escaped, RelPath};
 use crate::snapshot::{EntryId, Node, Profile};
-use crate::transfer::locals::Reference;
+use crate::transfer::locals::{Reference, ReferenceLink};
+use crate::transfer::message::Purpose;
 
 /// What references hold: where each file is, and what is known of it.
 #[derive(Default)]
 pub(super) struct References {
     pub(super) places: Vec<(DirRef, RelPath)>,
     pub(super) files: Vec<Reference>,
+    /// Symbolic links of those that are compared with.
+    pub(super) links: Vec<ReferenceLink>,
 }
 
 impl References {
@@ -49,11 +52,20 @@ impl References {
         Ok(all)
     }
 
-    fn take(&mut self, tree: &Tree, purpose: crate::transfer::message::Purpose) {
+    fn take(&mut self, tree: &Tree, purpose: Purpose) {
         let snapshot = &tree.scan.snapshot;
         for (id, entry) in (0..).map(EntryId).zip(snapshot.all_entries()) {
-            let Node::File { size, root, .. } = entry.node else { continue };
-            let path = snapshot.path(id);
+            let path = || snapshot.path(id);
+            let (size, root) = match &entry.node {
+                Node::File { size, root, .. } => (*size, *root),
+                Node::Symlink { target } if purpose == Purpose::Compare => {
+                    let (path, target) = (path(), target.as_ref().into());
+                    self.links.push(ReferenceLink { path, target, meta: entry.meta });
+                    continue;
+                }
+                _ => continue,
+            };
+            let path = path();
             self.places.push((tree.place.root.clone(), path.clone()));
             let chunks = root.and_then(|_| tree.scan.chunks(id)).unwrap_or_default();
             self.files.push(Reference { path, size, root, meta: entry.meta, chunks, purpose });

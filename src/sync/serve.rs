@@ -209,6 +209,7 @@ fn session(
     let named = named(hello, wire)?.map(Arc::new);
     let mut asked = Options {
         delete: hello.delete,
+        remove_source: hello.remove_source,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
         hash_first: hello.hash_first,
@@ -265,6 +266,12 @@ fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
             return deny("is append-only for this key: nothing is deleted");
         }
         _ if !push && !module.readable => return deny("is write-only for this key"),
+        Writing::Nothing if !push && hello.remove_source && !hello.dry_run => {
+            return deny("is read-only for this key: nothing is removed there");
+        }
+        Writing::New if !push && hello.remove_source => {
+            return deny("is append-only for this key: nothing is removed there");
+        }
         _ => {}
     }
     if follows(&hello.view) {

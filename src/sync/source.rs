@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unb
 use super::owners::{self, Asked};
 use super::tree::now;
 use super::wire::{FRAME_BYTES, Outbox, PATCH_FRAME_BYTES, REFINE_BYTES, Wire};
-use super::{Options, Problem, SyncError, Tree};
+use super::{CODE_PARTIAL, Options, Problem, SyncError, Tree};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::codec::Bounded;
 use crate::fs::lens::Lens;
@@ -19,13 +19,15 @@ use crate::fs::{FileRef, Stat};
 use crate::hash::{Domain, Hash};
 use crate::limits::{FRAME_BYTES_MAX, PATH_BYTES_MAX};
 use crate::monitor::Phase;
-use crate::path::Escaped;
+use crate::path::{Escaped, RelPath};
 use crate::scan::{FileHasher, Fingerprint, Opener, Scan, ScanError, Seen, hash_file};
 use crate::snapshot::{EntryId, Meta};
 use crate::transfer::delta::recipe;
 use crate::transfer::delta::{Turn, Turned};
 use crate::transfer::frame::{FrameBuilder, FrameError};
-use crate::transfer::message::{Gone, Item, Message, MetaCoder, SPARED_MAX, Tree as TreeMessage};
+use crate::transfer::message::{
+    Gone, Item, Message, MetaCoder, SPARED_MAX, TEXT_BYTES_MAX, Text, Tree as TreeMessage,
+};
 use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Patch, Sender};
 use crate::transfer::{ProtocolError, violation};
 use crate::tree;
@@ -68,6 +70,8 @@ pub(super) struct Sent {
     pub(super) problems: Vec<Problem>,
     /// Exchanges that the receiver counted.
     pub(super) round_trips: u64,
+    /// The exit code.
+    pub(super) code: u8,
 }
 
 /// Sends `tree` to the receiver at the other end of `wire`. Gives the tree back with every root that was
@@ -115,7 +119,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     let scan = Arc::new(tree.scan);
     let result = drive(&mut machine, &scan, &tree.place.root, wire, options, empty);
     let mut scan = Arc::try_unwrap(scan).unwrap_or_else(|_| unreachable!("every worker has ended"));
-    let (learned, items, problems) = result?;
+    let Heard { learned, items, mut problems, left } = result?;
     let snapshot = !learned.is_empty();
     for (file, Learned { root, chunks, seen }) in learned {
         scan.learn(file, root, chunks, &seen);
@@ -129,7 +133,37 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     }
     tree.scan = scan;
     let outcome = machine.outcome().cloned().ok_or(FrameError::Cut)?;
-    Ok((tree, Sent { round_trips: outcome.round_trips, roots, outcome, items, problems }))
+    let mut code = outcome.code;
+    if removes(options) {
+        let left = left.into_iter().chain(problems.iter().map(|problem| problem.path.clone())).collect();
+        let failed = super::remove::remove(&tree, &left);
+        tell_removed(&failed, wire);
+        if !failed.is_empty() && code == 0 {
+            code = CODE_PARTIAL;
+        }
+        problems.extend(failed);
+    }
+    Ok((tree, Sent { round_trips: outcome.round_trips, roots, outcome, items, problems, code }))
+}
+
+/// Whether names are removed here when they are there.
+fn removes(options: &Options) -> bool {
+    options.remove_source && !options.dry_run
+}
+
+fn tell_removed(failed: &[Problem], wire: &Wire) {
+    let fits = |problem: &&Problem| problem.path.as_bytes().len() <= PATH_BYTES_MAX;
+    let text = |text: &str| text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)].to_vec();
+    let failed = failed
+        .iter()
+        .filter(fits)
+        .map(|problem| (problem.path.clone(), Bounded::new(text(&problem.text)).unwrap_or_default()));
+    let failed: Vec<(RelPath, Text)> = failed.collect();
+    for part in failed.chunks(SPARED_MAX) {
+        let failed = Bounded::new(part.to_vec()).unwrap_or_default();
+        wire.outbox.message(&Message::Removed { more: true, failed });
+    }
+    wire.outbox.message(&Message::Removed { more: false, failed: Bounded::default() });
 }
 
 fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
@@ -203,7 +237,15 @@ fn await_ids(wire: &Wire, asked: &Asked, theirs: &mut Option<TreeMessage>) -> Re
     lens.ok_or_else(|| FrameError::Cut.into())
 }
 
-type Everything = (Vec<(EntryId, Learned)>, Vec<Item>, Vec<Problem>);
+/// What a session leaves to be told or done.
+#[derive(Default)]
+struct Heard {
+    learned: Vec<(EntryId, Learned)>,
+    items: Vec<Item>,
+    problems: Vec<Problem>,
+    /// What the receiver has not as it is here.
+    left: Vec<RelPath>,
+}
 
 fn drive(
     machine: &mut Sender,
@@ -212,7 +254,7 @@ fn drive(
     wire: &Wire,
     options: &Options,
     empty: bool,
-) -> Result<Everything, SyncError> {
+) -> Result<Heard, SyncError> {
     let (jobs, waiting) = bounded::<Job>(options.threads * 2);
     let (tell, told) = unbounded();
     let held = Held::default();
@@ -246,9 +288,9 @@ fn converse(
     jobs: &Channel<Job>,
     told: &Receiver<Told>,
     options: &Options,
-) -> Result<Everything, SyncError> {
-    let mut learned = Vec::new();
-    let (mut items, mut problems) = (Vec::new(), Vec::new());
+) -> Result<Heard, SyncError> {
+    let mut heard = Heard::default();
+    let left_max = u64::from(scan.snapshot.entry_count()) + 1;
     let mut builder = FrameBuilder::on_lane(0);
     loop {
         while let Some(output) = machine.poll() {
@@ -276,31 +318,40 @@ fn converse(
             }
             while let Ok(told) = told.try_recv() {
                 tell_file(&told, scan, options);
-                take(machine, told, &mut learned)?;
+                take(machine, told, &mut heard.learned)?;
             }
         }
         if machine.comparing() == 0 || builder.len() >= REFINE_BYTES {
             wire.outbox.send_list(&mut builder);
         }
         if machine.outcome().is_some() {
-            wire.outbox.heard();
-            return Ok((learned, items, problems));
+            if !removes(options) {
+                wire.outbox.heard();
+            }
+            return Ok(heard);
         }
         select_biased! {
             recv(told) -> told => if let Ok(told) = told {
                 tell_file(&told, scan, options);
-                take(machine, told, &mut learned)?;
+                take(machine, told, &mut heard.learned)?;
             },
             recv(wire.inbox) -> payload => {
                 let payload = payload.map_err(|_| FrameError::Cut)??;
                 payload.for_each(|message, _| match message {
                     Message::Items(list) => {
-                        items.extend(list.into_vec());
+                        heard.items.extend(list.into_vec());
                         Ok(())
                     }
                     Message::Problem { path, text } => {
-                        problems.push(Problem { path, text: Escaped(&text).to_string() });
+                        heard.problems.push(Problem { path, text: Escaped(&text).to_string() });
                         Ok(())
+                    }
+                    Message::Left(paths) if removes(options) => {
+                        heard.left.extend(paths.into_vec());
+                        match heard.left.len() as u64 <= left_max {
+                            true => Ok(()),
+                            false => Err(crate::transfer::violation("more names than the tree has")),
+                        }
                     }
                     message => machine.handle(message),
                 })?;

@@ -128,9 +128,17 @@ pub struct Tree {
     /// Whether that index says all that the scan found.
     fresh: bool,
     options: scan::Options,
-    cache: Option<(Arc<Cache>, Key)>,
+    cache: Option<Kept>,
     /// What it was before it was looked at again: the other end may still be that.
     before: Option<Arc<Scan>>,
+}
+
+/// Where a tree's index is kept.
+struct Kept {
+    cache: Arc<Cache>,
+    /// What tells the tree from others, beside its directory's inode.
+    path: Vec<u8>,
+    key: Key,
 }
 
 impl Tree {
@@ -171,10 +179,10 @@ impl Tree {
                 path.extend_from_slice(&[b"\0", named.as_bytes(), b"\0", &[reach as u8][..]].concat());
             }
             let key = Key::new(&path, &stat, &scanning.select, scanning.side, &scanning.params);
-            (cache, key)
+            Kept { cache, path, key }
         });
         let index = match &cache {
-            Some((cache, key)) if !options.checksum => cache.load(key),
+            Some(Kept { cache, key, .. }) if !options.checksum => cache.load(key),
             _ => None,
         };
         let mut scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
@@ -231,6 +239,13 @@ impl Tree {
         self.fresh = false;
     }
 
+    /// Its root is another directory now: what is kept of it is found by that one.
+    pub(super) fn move_cache(&mut self) {
+        let (Some(kept), Ok(stat)) = (&mut self.cache, self.place.root.stat_self()) else { return };
+        let scan::Options { select, side, params, .. } = &self.options;
+        kept.key = Key::new(&kept.path, &stat, select, *side, params);
+    }
+
     /// Reads every file whose root is not known.
     pub fn hash(&mut self, options: &Options) {
         let opener = Opener::new(self.place.root.clone());
@@ -246,7 +261,7 @@ impl Tree {
 
     /// Keeps what is known for the next run. A failure costs the next run time, so it is only told.
     pub fn keep(&self, options: &Options) {
-        let Some((cache, key)) = self.cache.as_ref().filter(|_| !self.fresh) else { return };
+        let Some(Kept { cache, key, .. }) = self.cache.as_ref().filter(|_| !self.fresh) else { return };
         let encoded = Index::encode(&self.scan);
         let root = self.scan.snapshot.root();
         if let Err(error) = cache.store(key, &encoded, root.as_ref()) {
@@ -259,7 +274,7 @@ impl Tree {
         if let Some(before) = self.before.as_ref().filter(|scan| scan.snapshot.root() == Some(*root)) {
             return Some(before.clone());
         }
-        let (cache, _) = self.cache.as_ref()?;
+        let Kept { cache, .. } = self.cache.as_ref()?;
         let mut scan = cache.by_root(root)?.restore(&self.options.params).ok()?;
         set_profile(&mut scan, self.options.profile);
         (scan.snapshot.root() == Some(*root)).then(|| Arc::new(scan))

@@ -59,6 +59,17 @@ pub struct Reference {
     pub purpose: Purpose,
 }
 
+/// A symbolic link of another tree, which need not be made where that tree is compared with.
+#[derive(Clone, Debug)]
+pub struct ReferenceLink {
+    /// Where it is in its tree.
+    pub path: RelPath,
+    /// Its bytes.
+    pub target: Box<[u8]>,
+    /// Its metadata.
+    pub meta: Meta,
+}
+
 /// Gives the chunk list of a file of the destination's snapshot, if it is known without reading the file.
 pub type ChunkLists = Box<dyn Fn(EntryId) -> Option<Vec<ChunkRef>> + Send>;
 
@@ -69,6 +80,8 @@ pub struct Locals {
     references: Vec<Reference>,
     /// The references at a path, in the order in which they were named.
     by_path: HashMap<RelPath, Vec<u32>>,
+    /// The links at a path of trees that are compared with.
+    links: HashMap<RelPath, Vec<ReferenceLink>>,
     files: Option<HashMap<u64, LocalFile>>,
     dirs: Option<HashMap<u64, DirId>>,
     chunks: Option<HashMap<u64, (LocalFile, u64)>>,
@@ -78,8 +91,16 @@ impl Locals {
     /// Over a snapshot whose files' chunk lists `lists` gives, and what an interrupted run left.
     #[must_use]
     pub fn new(lists: ChunkLists, leftovers: Vec<Leftover>) -> Locals {
-        let (references, by_path) = (Vec::new(), HashMap::new());
-        Locals { lists, leftovers, references, by_path, files: None, dirs: None, chunks: None }
+        Locals {
+            lists,
+            leftovers,
+            references: Vec::new(),
+            by_path: HashMap::new(),
+            links: HashMap::new(),
+            files: None,
+            dirs: None,
+            chunks: None,
+        }
     }
 
     /// Over `references` too.
@@ -92,10 +113,25 @@ impl Locals {
         self
     }
 
+    /// With symbolic links that need not be made.
+    #[must_use]
+    pub fn with_links(mut self, links: Vec<ReferenceLink>) -> Locals {
+        for link in links {
+            self.links.entry(link.path.clone()).or_default().push(link);
+        }
+        self
+    }
+
+    /// The symbolic links at a path that need not be made.
+    #[must_use]
+    pub fn links(&self, path: &RelPath) -> &[ReferenceLink] {
+        self.links.get(path).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether there are references at all.
     #[must_use]
     pub fn has_references(&self) -> bool {
-        !self.references.is_empty()
+        !self.references.is_empty() || !self.links.is_empty()
     }
 
     /// The references at a path, each with its number.

@@ -11,6 +11,9 @@ use syncline::sync::{Options, Place, Summary, SyncError, sync_dirs};
 /// Names the variable that makes this test program a process that synchronizes: source, destination, options.
 const CHILD: &str = "SYNCLINE_TEST_CHILD";
 
+/// Set for one that switches the destination as a whole.
+const SWITCHING: &str = "SYNCLINE_TEST_CHILD_SWITCHING";
+
 /// What one path holds: a file's bytes, a link's target, nothing for a directory.
 pub(crate) type Contents = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
@@ -112,6 +115,11 @@ pub(crate) fn child(wrapper: &[&str], from: &Path, to: &Path) -> Command {
     command
 }
 
+/// Has a [`child`] switch its destination as a whole.
+pub(crate) fn switching(command: &mut Command) {
+    command.env(SWITCHING, "1");
+}
+
 /// The same as another user.
 pub(crate) fn child_as(uid: u32, from: &Path, to: &Path) -> Command {
     let mut command = child(&[], from, to);
@@ -125,7 +133,9 @@ pub(crate) fn child_as(uid: u32, from: &Path, to: &Path) -> Command {
 fn synchronizes_for_other_tests() {
     let Ok(work) = std::env::var(CHILD) else { return };
     let (from, to) = work.split_once('\n').unwrap();
-    match sync(from.as_ref(), to.as_ref(), &with_delete()) {
+    let mut options = with_delete();
+    options.writing.atomic = std::env::var_os(SWITCHING).is_some();
+    match sync(from.as_ref(), to.as_ref(), &options) {
         Ok(summary) => {
             for problem in &summary.problems {
                 eprintln!("problem: {}: {}", problem.path, problem.text);

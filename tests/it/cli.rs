@@ -8,6 +8,7 @@
 mod bench;
 mod local;
 mod measure;
+mod moved;
 mod owners;
 mod remote;
 mod select;
@@ -16,3 +17,4 @@ mod sources;
 mod ssh;
 mod told;
 mod watch;
+mod whole;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::bed::{can_run, child, contents, is_root, noise, sync, with_delete, write};
+use super::bed::{can_run, child, contents, is_root, noise, switching, sync, with_delete, write};
 
 const CALLS: [&str; 11] = [
     "renameat",
@@ -78,14 +78,18 @@ fn assert_converges(new: &Path, now: &Path, context: &str) {
 }
 
 /// A run under strace that is killed at some system call.
-fn kill(seed: u64, from: &Path, to: &Path) -> String {
+fn kill(seed: u64, from: &Path, to: &Path, atomic: bool) -> String {
     let draw = u64::from_le_bytes(noise(seed, 8).try_into().unwrap());
     let call = CALLS[(draw % CALLS.len() as u64) as usize];
     let when = 1 + (draw >> 32) % if call == "syncfs" { 3 } else { 25 };
     let inject = format!("inject={call}:signal=KILL:when={when}");
     let trace = format!("trace={call}");
     let wrapper = ["strace", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-    let output = child(&wrapper, from, to).output().unwrap();
+    let mut command = child(&wrapper, from, to);
+    if atomic {
+        switching(&mut command);
+    }
+    let output = command.output().unwrap();
     format!("seed {seed}: {call} {when}: {}", output.status)
 }
 
@@ -102,13 +106,45 @@ fn killed_at_any_system_call_leaves_old_or_new() {
     for seed in 0..24 * campaign() {
         let now = temp.path().join(format!("now{seed}"));
         build_old(&now);
-        let context = kill(seed, &new, &now);
+        let context = kill(seed, &new, &now, false);
         killed += u32::from(context.contains("signal"));
         assert_old_or_new(&old, &new, &now, &context);
         assert_converges(&new, &now, &context);
         std::fs::remove_dir_all(now).unwrap();
     }
     assert!(killed > 5, "only {killed} runs were killed");
+}
+
+#[test]
+fn killed_at_any_system_call_leaves_the_whole_old_tree_or_the_whole_new_one() {
+    if !can_run("kills need strace", has("strace")) {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    build_old(&old);
+    build_new(&new);
+    let mut killed = 0;
+    for seed in 3000..3000 + 24 * campaign() {
+        let around = temp.path().join(format!("around{seed}"));
+        let now = around.join("now");
+        build_old(&now);
+        let context = kill(seed, &new, &now, true);
+        killed += u32::from(context.contains("signal"));
+        assert_one_of(&old, &new, &now, &context);
+        let mut options = with_delete();
+        options.writing.atomic = seed % 2 == 0;
+        let again = sync(&new, &now, &options).unwrap_or_else(|error| panic!("{context}: rerun: {error}"));
+        assert_eq!((again.code, contents(&now)), (0, contents(&new)), "{context}: rerun");
+        assert_eq!(std::fs::read_dir(&around).unwrap().count(), 1, "{context}: something is left");
+        std::fs::remove_dir_all(around).unwrap();
+    }
+    assert!(killed > 5, "only {killed} runs were killed");
+}
+
+fn assert_one_of(old: &Path, new: &Path, now: &Path, context: &str) {
+    let now = contents(now);
+    assert!(now == contents(old) || now == contents(new), "{context}: a mixture of the two");
 }
 
 /// An ext4 in a file, mounted; unmounted when dropped.
@@ -167,14 +203,18 @@ fn power_cut_leaves_old_or_new_and_takes_nothing_that_was_done() {
     let (old, new) = (temp.path().join("old"), temp.path().join("new"));
     build_old(&old);
     build_new(&new);
-    for seed in 1000..1000 + 8 * campaign() {
+    for seed in 1000..1000 + 12 * campaign() {
         let now = disk.root().join(format!("now{seed}"));
         build_old(&now);
         disk.run("sync -f mnt");
-        let context = kill(seed, &new, &now);
+        let atomic = seed % 3 == 0;
+        let context = kill(seed, &new, &now, atomic);
         let done = context.contains("exit status: 0");
         disk.cut_power();
-        assert_old_or_new(&old, &new, &now, &context);
+        match atomic {
+            true => assert_one_of(&old, &new, &now, &context),
+            false => assert_old_or_new(&old, &new, &now, &context),
+        }
         if done {
             assert_eq!(contents(&now), contents(&new), "{context}: it said that it was done");
         }

@@ -10,7 +10,7 @@ use super::super::copy;
 use super::super::stage::{Rename, lock};
 use super::super::worker::attrs;
 use super::Commit;
-use crate::fs::{Attrs, Dir, DirRef, Kind, Stat};
+use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath};
 use crate::snapshot::{Entry, EntryId, Node, Snapshot};
 use crate::transfer::receiver::{Finale, Place};
@@ -72,7 +72,7 @@ impl<'a> Keeper<'a> {
         let target = self.dir(root, dir, path)?;
         if self.in_place || dir.link(name, &*target, temporary).is_err() {
             // Another file system, or one without hard links.
-            copy_name((dir, name, &dir.stat(name)?), &*target, temporary)?;
+            copy::copy_name((dir, name, &dir.stat(name)?), &*target, temporary)?;
         }
         target.rename(temporary, &*target, &new_name).inspect_err(|_| {
             let _ = target.remove_file(temporary); // the rename's own error says more
@@ -267,24 +267,4 @@ fn enter(dir: &DirRef, name: &Name, like: Option<&Stat>) -> io::Result<DirRef> {
         }
         other => other,
     }
-}
-
-/// Copies a file or symbolic link to another file system, its metadata included.
-fn copy_name(
-    (dir, name, stat): (&DirRef, &Name, &Stat),
-    target: &dyn Dir,
-    new_name: &Name,
-) -> io::Result<()> {
-    match stat.kind {
-        Kind::File => {
-            let (source, made) = (dir.open_file(name)?, target.create_file(new_name, 0o600)?);
-            copy::copy_bytes(&*source, &*made)?;
-        }
-        Kind::Symlink => target.create_symlink(new_name, &dir.read_link(name)?)?,
-        Kind::Dir | Kind::Special => return Err(Errno::XDEV.into()),
-    }
-    let mode = (stat.kind == Kind::File).then_some(stat.mode);
-    let owner = Some((stat.uid, stat.gid));
-    let _ = target.set_attrs(new_name, &Attrs { owner, ..Attrs::default() }); // as far as that may be set
-    target.set_attrs(new_name, &Attrs { owner: None, mode, mtime: Some(stat.mtime) })
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use self::backup::{Backup, Keeper};
 use super::ApplyError;
 use super::stage::{Handles, Rename, Stage, lock};
-use super::worker::attrs;
+use super::worker::{Worker, attrs};
 use crate::fs::walk::{self, remove_tree};
 use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::path::{Name, RelPath, STAGING_PREFIX};
@@ -54,6 +54,8 @@ struct Commit<'a> {
     lost: HashSet<DirId>,
     /// Directories whose names changed: their times are set again.
     touched: HashSet<DirId>,
+    /// Directories whose names changed and are the same again: their times are set back.
+    passed_through: HashSet<DirId>,
     /// The mirror's number of the destination's directories.
     mirrors: HashMap<DirId, DirId>,
     delete: bool,
@@ -81,6 +83,7 @@ impl Stage {
             failed: late.failed.clone(),
             lost: self.not_made(),
             touched: HashSet::new(),
+            passed_through: HashSet::new(),
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
             delete: late.delete,
             protected: late.protected,
@@ -117,6 +120,9 @@ impl Stage {
                 lock(&self.kept).extend(rename.from);
                 commit.lose(rename, finale);
             }
+        }
+        if self.writing.atomic {
+            commit.unshare([late.metas, &finale.moved_metas], finale)?;
         }
         commit.handles.clear();
         self.all_in_place();
@@ -176,6 +182,26 @@ impl Commit<'_> {
             }
             Ok(()) => Ok(true),
         }
+    }
+
+    /// Puts files of their own where metadata will differ from that of a tree which shares them. Their directories
+    /// are not changed by that, to whoever looks.
+    fn unshare(&mut self, metas: [&[(Place, Meta, Meta)]; 2], finale: &Finale) -> Result<(), ApplyError> {
+        let (mut worker, mirror) = (Worker::new(self.stage.clone()), &finale.mirror);
+        for (place, meta, _) in metas.into_iter().flatten() {
+            let root = mirror.find(place.dir, &place.name).and_then(|id| mirror.entry(id).root());
+            self.each(place, |_| worker.own(place, *meta, root))?;
+        }
+        let touched = self.touched.clone();
+        for rename in std::mem::take(&mut *lock(&self.stage.renames)) {
+            let place = Place { dir: rename.dir, name: rename.name.clone() };
+            if !self.each(&place, |commit| commit.rename(&rename, &place))? {
+                self.lose(&rename, finale);
+            }
+            self.passed_through.insert(rename.dir);
+        }
+        self.touched = touched;
+        Ok(())
     }
 
     /// A rename failed: what was staged is of no use, and if it was a directory, nothing in it is there.
@@ -463,6 +489,14 @@ impl Commit<'_> {
     /// Gives directories their metadata, children first; and modes back where they were changed in passing.
     fn dirs(&mut self, finale: &Finale) -> Result<(), ApplyError> {
         let before = std::mem::take(&mut *lock(&self.stage.before));
+        for dir in self.passed_through.difference(&self.touched) {
+            if let (Some(before), Ok(handle)) = (before.get(dir), self.handles.mirror(*dir)) {
+                let attrs = Attrs { mtime: Some(before.mtime), ..Attrs::default() };
+                handle
+                    .set_attrs_self(&attrs)
+                    .map_err(|error| ApplyError::io(self.stage.dir_path(*dir), "set metadata")(error))?;
+            }
+        }
         let mut borrowed: HashMap<DirId, u32> =
             before.into_iter().filter_map(|(dir, before)| Some((dir, before.mode?))).collect();
         for FinalDir { dir, meta, changed, own } in finale.dirs.iter().rev() {
@@ -507,7 +541,8 @@ fn set_meta(stage: &Arc<Stage>, handles: &mut Handles, place: &Place, meta: Meta
     if stat.kind == Kind::Symlink {
         attrs.mode = None;
     }
-    if attrs == Attrs::default() {
+    // What has other names here could not be given an inode of its own, which was told.
+    if attrs == Attrs::default() || stage.writing.atomic && stat.nlink > 1 {
         return Ok(());
     }
     dir.set_attrs(&place.name, &attrs).map_err(|error| failed("set metadata")(error))

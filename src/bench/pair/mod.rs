@@ -27,7 +27,7 @@ use crate::snapshot::{EntryId, Meta, Snapshot};
 use crate::transfer::ProtocolError;
 use crate::transfer::delta::{Turned, recipe};
 use crate::transfer::frame::{Compression, FrameBuilder, FrameReader, preamble};
-use crate::transfer::locals::Locals;
+use crate::transfer::locals::{Leftover, Locals};
 use crate::transfer::message::{ChunkStep, Gone, Message, MetaCoder, Report, Step, Tree};
 use crate::transfer::receiver::{self, Action, Finale, Options, Place, Protected, Receiver};
 use crate::transfer::sender::{self, Job, Patch, Sender};
@@ -242,12 +242,14 @@ impl<'a> Pair<'a> {
             forget(&mut scan.snapshot, setup.known, &mut rng);
         }
         let own = Arc::new(scanned(setup.destination, &setup.params, true));
-        let (paths, leftovers) = leftovers(setup.destination, &setup.params).into_iter().unzip();
+        let (paths, leftovers): (Vec<RelPath>, Vec<Leftover>) =
+            leftovers(setup.destination, &setup.params).into_iter().unzip();
+        let root = setup.destination.root();
+        let paths = paths.into_iter().map(|path| (root.clone(), path)).collect();
         let snapshot = Arc::new(own.snapshot.clone());
         // No two runs of a test have the same number: one that is cut, and the one that resumes.
         let run = setup.seed << 1 | u64::from(setup.cut.is_some());
-        let stage =
-            Stage::new(setup.destination.root(), snapshot, paths, run, Default::default(), Vec::new());
+        let stage = Stage::new(root, snapshot, paths, run, Default::default(), Vec::new());
         if let Some(after_scan) = setup.after_scan {
             after_scan();
         }

@@ -1,5 +1,10 @@
 //! Flags of rsync that ask for what is always so: accepted, and of no effect.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::super::error::Usage;
+
 #[derive(clap::Args)]
 pub(super) struct Always {
     /// Both trees are always known before anything changes.
@@ -31,6 +36,12 @@ pub(super) struct Always {
     #[arg(long)]
     partial: bool,
 
+    /// What is not complete is always kept beside its place, under a name that no program takes for the file, and the
+    /// next run takes from it what it can verify; nothing is ever put in DIR. As in rsync a relative DIR is left out
+    /// on both ends, and not deleted.
+    #[arg(long, value_name = "DIR")]
+    partial_dir: Option<OsString>,
+
     /// Files are always put in place together, when all of them are there.
     #[arg(long)]
     delay_updates: bool,
@@ -42,4 +53,17 @@ pub(super) struct Always {
     /// Nobody here has a message of the day.
     #[arg(long)]
     no_motd: bool,
+}
+
+impl Always {
+    /// The rule that leaves the directory for partial files out.
+    pub(super) fn rule(&self) -> Result<Option<Vec<u8>>, Usage> {
+        let Some(dir) = self.partial_dir.as_deref().map(OsStrExt::as_bytes) else { return Ok(None) };
+        let dir = dir.strip_suffix(b"/").unwrap_or(dir);
+        match dir.first() {
+            None => Err(Usage::new("--partial-dir: no directory")),
+            Some(b'/') => Ok(None),
+            Some(_) => Ok(Some([b"-p ", dir, b"/"].concat())),
+        }
+    }
 }

@@ -21,6 +21,11 @@ pub(super) struct Deletion {
     #[arg(long)]
     delete_excluded: bool,
 
+    /// Remove from SRC, directories apart, what is at DST, proven and durable: what was sent, and what was equal. What
+    /// has changed meanwhile, or is only taken for equal by its length or time, stays.
+    #[arg(long, visible_alias = "remove-sent-files")]
+    remove_source_files: bool,
+
     /// Delete at most NUM names; if there are more to delete, none is, and the exit code is 25.
     #[arg(long, value_name = "NUM")]
     max_delete: Option<u64>,
@@ -50,6 +55,7 @@ pub(super) struct Deletion {
 impl Deletion {
     pub(super) fn apply(&self, options: &mut Options) -> Result<(), Usage> {
         options.delete = self.delete || self.delete_excluded;
+        options.remove_source = self.remove_source_files;
         options.select.delete_excluded = self.delete_excluded;
         options.removal = Removal {
             max: self.max_delete,
@@ -64,10 +70,11 @@ impl Deletion {
         Ok(())
     }
 
-    /// What backups' names end in, if they stand where --delete would find them.
-    pub(super) fn backup_suffix(&self) -> Option<&OsStr> {
+    /// The rule that keeps backups which stand where --delete would find them.
+    pub(super) fn rule(&self) -> Option<Vec<u8>> {
         let beside = self.backup && self.backup_dir.is_none() && !self.delete_excluded;
-        beside.then(|| self.suffix.as_deref().unwrap_or(OsStr::new("~"))).filter(|suffix| !suffix.is_empty())
+        let suffix = beside.then(|| self.suffix.as_deref().unwrap_or(OsStr::new("~")))?;
+        (!suffix.is_empty()).then(|| [b"P *", suffix.as_bytes()].concat())
     }
 
     fn kept(&self) -> Result<Backup, Usage> {

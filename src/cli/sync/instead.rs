@@ -60,8 +60,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--atimes", "-U", "--crtimes", "-N"], "access and creation times are not copied yet"),
     (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
     (&["--no-hard-links", "--no-H"], "hard links are always kept"),
-    (&["--partial-dir"], "leave it out: verified chunks are kept beside their place"),
-    (&["--remove-source-files"], "remove them yourself when a run has ended with 0"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
     (
         &["--no-implied-dirs"],

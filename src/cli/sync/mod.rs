@@ -213,7 +213,8 @@ impl Args {
             monitor: progress,
             ..Options::default()
         };
-        self.selection.apply(&mut options, self.deletion.backup_suffix())?;
+        let last: Vec<Vec<u8>> = self.deletion.rule().into_iter().chain(self.always.rule()?).collect();
+        self.selection.apply(&mut options, &last)?;
         self.metadata.apply(&mut options)?;
         self.links.apply(&mut options);
         self.deletion.apply(&mut options)?;

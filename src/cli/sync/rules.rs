@@ -110,8 +110,8 @@ impl clap::Args for RuleArgs {
 }
 
 impl RuleArgs {
-    /// Reads the rules, and the files that they name.
-    pub(super) fn rules(&self, backup_suffix: Option<&OsStr>) -> Result<Rules, RuleError> {
+    /// Reads the rules, and the files that they name. `last`: rules that other flags add behind all of them.
+    pub(super) fn rules(&self, last: &[Vec<u8>]) -> Result<Rules, RuleError> {
         let mut rules = Builder::new(Box::new(OwnFiles), self.from0);
         for (adds, value) in &self.given {
             let value = value.as_bytes();
@@ -126,8 +126,8 @@ impl RuleArgs {
         if self.cvs_exclude {
             rules.cvs_exclude()?;
         }
-        if let Some(suffix) = backup_suffix {
-            rules.filter(&[b"P *", suffix.as_bytes()].concat())?;
+        for rule in last {
+            rules.filter(rule)?;
         }
         Ok(rules.finish())
     }

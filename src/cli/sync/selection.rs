@@ -1,7 +1,5 @@
 //! Which files take part.
 
-use std::ffi::OsStr;
-
 use super::rules::RuleArgs;
 use crate::scan::{Excludes, Mounts, Select, Sizes};
 use crate::sync::Options;
@@ -38,10 +36,10 @@ impl Selection {
         self.rules.from0
     }
 
-    /// `backup_suffix`: what names that are not deleted end in.
-    pub(super) fn apply(&self, options: &mut Options, backup_suffix: Option<&OsStr>) -> anyhow::Result<()> {
+    /// `last`: rules that other flags add.
+    pub(super) fn apply(&self, options: &mut Options, last: &[Vec<u8>]) -> anyhow::Result<()> {
         options.select = Select {
-            rules: self.rules.rules(backup_suffix)?,
+            rules: self.rules.rules(last)?,
             delete_excluded: false,
             nul_ends_lines: self.rules.from0,
             gitignore: self.gitignore,

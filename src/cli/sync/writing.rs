@@ -66,6 +66,12 @@ pub(super) struct Writing {
     #[arg(long)]
     inplace: bool,
 
+    /// Make all of DST anew beside it, of links to what stays, and switch the two when the new one is complete and
+    /// durable: who reads DST sees the old tree or the new one. If anything fails, DST stays as it was. Needs a link a
+    /// name, and a file system that can exchange directories.
+    #[arg(long, conflicts_with_all = ["inplace", "append", "backup_dir"])]
+    atomic: bool,
+
     /// Only let files grow, in place: those that are as long in DST, or longer, stay. What is there already is
     /// verified, always.
     #[arg(long, visible_alias = "append-verify")]
@@ -116,6 +122,7 @@ impl Writing {
             sparse: self.sparse,
             preallocate: self.preallocate,
             in_place: self.inplace || self.append,
+            atomic: self.atomic,
         };
         options.make_path = self.mkpath;
         let named = [

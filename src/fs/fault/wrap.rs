@@ -115,6 +115,11 @@ impl Dir for FaultDir {
         self.inner.exchange(name, other)
     }
 
+    fn exchange_at_once(&self, name: &Name, other: &Name) -> io::Result<()> {
+        self.judge_name(Op::Exchange, name)?;
+        self.inner.exchange_at_once(name, other)
+    }
+
     fn remove_file(&self, name: &Name) -> io::Result<()> {
         self.judge_name(Op::RemoveFile, name)?;
         self.inner.remove_file(name)

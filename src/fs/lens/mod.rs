@@ -233,6 +233,10 @@ impl Dir for Seen {
         self.dir.exchange(name, other)
     }
 
+    fn exchange_at_once(&self, name: &Name, other: &Name) -> io::Result<()> {
+        self.dir.exchange_at_once(name, other)
+    }
+
     fn remove_file(&self, name: &Name) -> io::Result<()> {
         self.dir.remove_file(name)
     }

@@ -147,6 +147,10 @@ impl Dir for MemDir {
         Ok(self.fs.disk().exchange(self.ino, name, other)?)
     }
 
+    fn exchange_at_once(&self, name: &Name, other: &Name) -> io::Result<()> {
+        self.exchange(name, other)
+    }
+
     fn remove_file(&self, name: &Name) -> io::Result<()> {
         Ok(self.fs.disk().remove(self.ino, name, false)?)
     }

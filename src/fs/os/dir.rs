@@ -16,7 +16,7 @@ use super::{
     lock, open_beneath, open_through, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd,
     stat_through, timestamps,
 };
-use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, state, walk};
+use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, lacks_exchange, state, walk};
 use crate::path::Name;
 
 /// Bytes of directory records one `getdents64` may fill: about a thousand names.
@@ -204,11 +204,15 @@ impl Dir for OsDir {
     }
 
     fn exchange(&self, name: &Name, other: &Name) -> io::Result<()> {
-        let (a, b, flags) = (name.as_bytes(), other.as_bytes(), RenameFlags::EXCHANGE);
-        match retry_on_intr(|| rustix::fs::renameat_with(&self.fd, a, &self.fd, b, flags)) {
-            Err(Errno::INVAL | Errno::NOSYS) => walk::exchange_in_steps(self, name, other),
-            result => Ok(result?),
+        match self.exchange_at_once(name, other) {
+            Err(error) if lacks_exchange(&error) => walk::exchange_in_steps(self, name, other),
+            result => result,
         }
+    }
+
+    fn exchange_at_once(&self, name: &Name, other: &Name) -> io::Result<()> {
+        let (a, b, flags) = (name.as_bytes(), other.as_bytes(), RenameFlags::EXCHANGE);
+        Ok(retry_on_intr(|| rustix::fs::renameat_with(&self.fd, a, &self.fd, b, flags))?)
     }
 
     fn remove_file(&self, name: &Name) -> io::Result<()> {

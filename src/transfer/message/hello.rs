@@ -92,6 +92,8 @@ pub struct Writing {
     pub preallocate: bool,
     /// What differs is written into the file that is there, which stays the same inode.
     pub in_place: bool,
+    /// The whole tree is made beside the destination, and switched with it when it is complete.
+    pub atomic: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.
@@ -139,6 +141,9 @@ pub struct Hello {
     pub select: WireSelect,
     /// Remove what the source has not.
     pub delete: bool,
+    /// The sender removes what is at the receiver, proven and durable: what [`Message::Left`](super::Message::Left)
+    /// does not name.
+    pub remove_source: bool,
     /// Change nothing, tell what would change.
     pub dry_run: bool,
     /// Trust no index.

@@ -664,6 +664,16 @@ pub enum Message<'a> {
         /// Groups.
         groups: Bounded<Option<u32>, OWNERS_MAX>,
     },
+    /// Receiver → sender, before `Done`, if the sender removes what the receiver has: (a part of) what it has not as it
+    /// is there, or not proven, beside what a `Problem` names.
+    Left(Bounded<RelPath, SPARED_MAX>),
+    /// Sender → receiver, behind `Done`, if it removes: what it could not remove, and why; the last unless `more`.
+    Removed {
+        /// Whether another follows.
+        more: bool,
+        /// What is still there.
+        failed: Bounded<(RelPath, Text), SPARED_MAX>,
+    },
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

@@ -15,7 +15,7 @@ use super::{
 use crate::hash::Hash;
 use crate::path::RelPath;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
-use crate::transfer::locals::Reference;
+use crate::transfer::locals::{Reference, ReferenceLink};
 use crate::transfer::message::{MetaCoder, Purpose, WireChild, WireMeta};
 
 /// A directory that the sender has named.
@@ -106,6 +106,7 @@ impl Receiver {
         if let (Some(theirs), Some(ours), Some(own)) = (theirs, ours, own)
             && theirs.content == ours.content
         {
+            self.leave_existing(mirror, None);
             if theirs.full == ours.full {
                 self.adopt(own, mirror)?;
                 state = State::Done;
@@ -189,12 +190,16 @@ impl Receiver {
             let place = Place { dir: mirror, name: entry.name.clone() };
             let Some(id) = id else {
                 // The destination's own entry, in a node that is equal.
+                self.leave_existing(mirror, Some(&entry.name));
                 if let Some(own_dir) = entry.dir() {
                     let child = children.next().ok_or_else(|| violation("lost directory"))?;
                     self.adopt(own_dir, child)?;
                 }
                 continue;
             };
+            if entry.dir().is_none() {
+                self.replaced.extend(own_id.filter(|id| snapshot.entry(*id).dir().is_some()));
+            }
             match (&entry.node, dir) {
                 (Node::Dir { .. }, Some((dir_id, digests))) => {
                     let child = children.next().ok_or_else(|| violation("lost directory"))?;
@@ -215,7 +220,7 @@ impl Receiver {
                 }
                 (Node::File { size, root, .. }, _) if reference.is_some() => {
                     let close = Close { root: root.unwrap_or(UNKNOWN), size: *size, meta: entry.meta };
-                    self.refer(FileId(id), place, close, reference)?;
+                    self.refer(FileId(id), place, (close, own_id), reference)?;
                 }
                 (Node::File { .. }, _) if same => {
                     let was = own_id.map_or_else(Meta::default, |id| snapshot.entry(id).meta);
@@ -248,7 +253,7 @@ impl Receiver {
                 let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
                 own.map(|id| Pair::new(Listed::own(snapshot.entry(id)), own))
             } else {
-                let pair = self.ruled(listed, own);
+                let pair = self.ruled(listed, own, mirror);
                 pair.and_then(|pair| self.referred(pair, mirror))
             });
         }
@@ -271,7 +276,7 @@ impl Receiver {
     }
 
     /// An entry of the source as the caller's rules leave it; `None` if it is skipped.
-    fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>) -> Option<Pair> {
+    fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>, mirror: DirId) -> Option<Pair> {
         let updates = self.options.updates;
         if listed.id.is_none() || updates == Updates::default() && self.refuses.is_none() {
             return Some(Pair::new(listed, own));
@@ -292,10 +297,15 @@ impl Receiver {
         }
         match (update::verdict(&updates, &listed.entry, ours), ours) {
             (Verdict::Skip, _) => {
+                self.leave(mirror, &listed.entry.name);
                 self.deviates = true;
                 None
             }
             (Verdict::Keep, Some(ours)) => {
+                // What exists is told of below, equal or not.
+                if !updates.ignore_existing {
+                    self.leave(mirror, &listed.entry.name);
+                }
                 self.deviates |= *ours != listed.entry;
                 Some(Pair::new(Listed::own(ours), own))
             }
@@ -306,7 +316,10 @@ impl Receiver {
                     self.near(&mut listed.entry.meta, ours.meta);
                 }
                 if same {
-                    self.deviates |= ours.root().is_none() || ours.root() != listed.entry.root();
+                    if ours.root().is_none() || ours.root() != listed.entry.root() {
+                        self.leave(mirror, &listed.entry.name);
+                        self.deviates = true;
+                    }
                     listed.entry.node = ours.node.clone();
                 }
                 Some(Pair { same, ..Pair::new(listed, own) })
@@ -324,15 +337,31 @@ impl Receiver {
         })
     }
 
-    /// A file that the destination lacks, with the reference that has it; `None` if that is enough.
+    /// A name that the destination lacks, with the reference that has it; `None` if that is enough. A file that is
+    /// there and is another is linked to as well.
     fn referred(&mut self, mut pair: Pair, mirror: DirId) -> Option<Pair> {
-        let Node::File { size, root, link: None } = pair.listed.entry.node else { return Some(pair) };
-        if pair.own.is_some() || pair.listed.id.is_none() || !self.locals.has_references() {
+        if pair.listed.id.is_none() || pair.same || !self.locals.has_references() {
             return Some(pair);
         }
         let entry = &pair.listed.entry;
         let path = self.dir_path(mirror).join(&entry.name);
         let profile = self.own.profile();
+        if let (Node::Symlink { target }, None) = (&entry.node, pair.own) {
+            let same = |link: &ReferenceLink| {
+                Entry { meta: link.meta, ..entry.clone() }.counted(profile) == entry.counted(profile)
+                    && *link.target == **target
+            };
+            let is_there = self.locals.links(&path).iter().any(same);
+            self.deviates |= is_there;
+            return (!is_there).then_some(pair);
+        }
+        let Node::File { size, root, link: None } = entry.node else { return Some(pair) };
+        let own = pair.own.map(|own| self.own.entry(own));
+        let is_file = |own: &Entry| matches!(own.node, Node::File { link: None, .. });
+        let differs = |own: &Entry| own.root() != root || own.counted(profile) != entry.counted(profile);
+        if own.is_some_and(|own| !is_file(own) || !differs(own)) {
+            return Some(pair);
+        }
         let same_meta = |theirs: &Reference| {
             Entry { meta: theirs.meta, ..entry.clone() }.counted(profile) == entry.counted(profile)
         };
@@ -341,17 +370,23 @@ impl Receiver {
             // By length and time where one of them was not read, as rsync takes files for equal.
             let proven = root.is_some() && theirs.root == root;
             let unread = root.is_none() || theirs.root.is_none();
+            if pair.own.is_some() && (theirs.purpose != Purpose::Link || !same_meta(theirs)) {
+                continue;
+            }
             let equal = proven || unread && (theirs.size, theirs.meta.mtime) == (size, entry.meta.mtime);
             if equal && same_meta(theirs) && theirs.purpose != Purpose::Copy {
                 found = Some((at, theirs.purpose, proven));
                 break;
             }
-            if proven && found.is_none() {
+            if proven && found.is_none() && pair.own.is_none() {
                 found = Some((at, Purpose::Copy, true));
             }
         }
         let Some((at, purpose, proven)) = found else { return Some(pair) };
         self.deviates |= !proven || purpose == Purpose::Compare;
+        if !proven {
+            self.leave(mirror, &pair.listed.entry.name);
+        }
         if purpose == Purpose::Compare {
             return None;
         }
@@ -366,13 +401,13 @@ impl Receiver {
         &mut self,
         file: FileId,
         place: Place,
-        close: Close,
+        (close, was): (Close, Option<EntryId>),
         reference: Option<(u32, bool)>,
     ) -> Result<(), ProtocolError> {
         let Some((at, linked)) = reference else { return Ok(()) };
         self.reused(close.size);
         let from = LocalFile::Reference(at);
-        self.clone_file(Cloned { file, place, from, close, was: None, list: Vec::new(), linked })
+        self.clone_file(Cloned { file, place, from, close, was, list: Vec::new(), linked })
     }
 
     /// Gives an entry that is here the source's metadata, unless the caller's rules leave it alone.

@@ -367,6 +367,7 @@ impl Receiver {
             return Err(ProtocolError::RootsDiffer { ours: mirror_root(&mirror), theirs: self.root });
         }
         let links = self.links(&mirror)?;
+        self.tell_replaced();
         let (deletions, withheld) = self.deletions();
         self.note_root();
         let profile = self.own.profile();
@@ -433,6 +434,35 @@ impl Receiver {
         Ok(links)
     }
 
+    /// Counts and tells what goes with directories in whose place something else is made.
+    fn tell_replaced(&mut self) {
+        let snapshot = self.own.clone();
+        let mut gone = Vec::new();
+        for top in std::mem::take(&mut self.replaced).into_iter().filter(|_| self.options.replaces) {
+            let Some(dir) = snapshot.entry(top).dir().filter(|dir| !self.protected.holds(*dir)) else {
+                continue;
+            };
+            let mut below = vec![dir];
+            while let Some(dir) = below.pop() {
+                gone.extend(snapshot.entry_ids(dir).map(EntryId));
+                below.extend(snapshot.entries(dir).iter().filter_map(Entry::dir));
+            }
+        }
+        gone.sort_unstable();
+        gone.retain(|id| !self.doomed.contains(id));
+        for id in gone {
+            self.tell_deleted(id);
+        }
+    }
+
+    fn tell_deleted(&mut self, id: EntryId) {
+        let snapshot = self.own.clone();
+        let kind = kind_of(&snapshot.entry(id).node);
+        self.report.deleted += 1;
+        self.report.deleted_beside.count(kind);
+        self.item(|_| snapshot.path(id), Change::Deleted, kind);
+    }
+
     /// The names to delete, counted and told; and how many are not, because they are too many.
     fn deletions(&mut self) -> (Vec<EntryId>, u64) {
         if !self.may_delete() {
@@ -464,10 +494,7 @@ impl Receiver {
         let mut seen: Vec<EntryId> = seen.into_iter().collect();
         seen.sort_unstable();
         for id in seen {
-            let kind = kind_of(&snapshot.entry(id).node);
-            self.report.deleted += 1;
-            self.report.deleted_beside.count(kind);
-            self.item(|_| snapshot.path(id), Change::Deleted, kind);
+            self.tell_deleted(id);
         }
         (deletions, 0)
     }

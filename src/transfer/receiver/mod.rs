@@ -72,6 +72,10 @@ pub struct Options {
     pub ignore_errors: bool,
     /// What is at another name may be moved, instead of being copied and deleted.
     pub moves: bool,
+    /// Names of the source that are not made as they are there are remembered for [`Receiver::take_left`].
+    pub tells_left: bool,
+    /// A directory that holds something may be replaced by what is none.
+    pub replaces: bool,
 }
 
 impl Default for Options {
@@ -88,6 +92,8 @@ impl Default for Options {
             deletions_max: None,
             ignore_errors: false,
             moves: true,
+            tells_left: false,
+            replaces: false,
         }
     }
 }
@@ -320,6 +326,8 @@ pub struct Receiver {
     /// Directories found under another name, likewise.
     bases: Vec<finale::Based>,
     doomed: HashSet<EntryId>,
+    /// Directories in whose place something else is made.
+    replaced: Vec<EntryId>,
     protected: Protected,
     /// Mirror directories the destination has at the same path, and whether anything in them changes.
     places: Vec<finale::DirPlace>,
@@ -340,6 +348,7 @@ pub struct Receiver {
     open_files: u64,
     failed_paths: u64,
     lost: Vec<(RelPath, Gone)>,
+    left: Vec<RelPath>,
     /// Whether a file could not be read at the source: then nothing is deleted.
     unreadable: bool,
     /// Whether the mirror is not the sender's tree, by the caller's rules.
@@ -430,6 +439,7 @@ impl Receiver {
             clones: Vec::new(),
             bases: Vec::new(),
             doomed: HashSet::new(),
+            replaced: Vec::new(),
             protected,
             places: Vec::new(),
             unknown_links: Vec::new(),
@@ -446,6 +456,7 @@ impl Receiver {
             open_files: 0,
             failed_paths: 0,
             lost: Vec::new(),
+            left: Vec::new(),
             unreadable: false,
             deviates: false,
             taken_files: HashSet::new(),
@@ -472,6 +483,7 @@ impl Receiver {
             if self.is_mirror {
                 return self.name(self.own.entry_count() as usize);
             }
+            self.leave_existing(DirId::ROOT, None);
             return self.adopt(DirId::ROOT, DirId::ROOT);
         }
         let theirs = self.theirs.digests.map(Digests::from);

@@ -4,9 +4,39 @@
 //! mirror is then no longer the sender's tree, so the run cannot be proven by the sender's root; it is still what
 //! the destination must be in the end.
 
+use super::Receiver;
 use crate::fs::Time;
-use crate::snapshot::{Entry, Meta, Node};
+use crate::path::{Name, RelPath};
+use crate::snapshot::{DirId, Entry, Meta, Node};
 use crate::transfer::message::{Compare, Updates};
+
+impl Receiver {
+    /// A name of the source is not made, or not proven to be, as it is there.
+    pub(super) fn leave(&mut self, dir: DirId, name: &Name) {
+        if self.options.tells_left {
+            let path = self.dir_path(dir).join(name);
+            self.left.push(path);
+        }
+    }
+
+    /// What is here already is left alone by the caller's rules, equal or not: a name, or all of a directory.
+    pub(super) fn leave_existing(&mut self, dir: DirId, name: Option<&Name>) {
+        match name {
+            _ if !self.options.updates.ignore_existing => {}
+            Some(name) => self.leave(dir, name),
+            None if self.options.tells_left => {
+                let path = self.dir_path(dir);
+                self.left.push(path);
+            }
+            None => {}
+        }
+    }
+
+    /// Names of the source that the rules have left out or alone, or taken for equal without a proof.
+    pub fn take_left(&mut self) -> Vec<RelPath> {
+        std::mem::take(&mut self.left)
+    }
+}
 
 /// What becomes of a name of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -87,6 +87,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             prune_empty_dirs: true,
         },
         delete: true,
+        remove_source: true,
         dry_run: false,
         checksum: true,
         itemize: false,
@@ -193,6 +194,8 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             groups: list(vec![text("staff")]),
         },
         Message::Ids { users: list(vec![Some(33), None]), groups: list(vec![Some(300)]) },
+        Message::Left(list(vec![path("a/kept"), path("b")])),
+        Message::Removed { more: false, failed: list(vec![(path("a/b"), text("why"))]) },
     ]
 }
 

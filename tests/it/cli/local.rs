@@ -344,3 +344,29 @@ fn completions_and_the_manual_name_every_verb() {
         }
     }
 }
+
+#[test]
+fn a_directory_for_partial_files_is_neither_sent_nor_deleted_and_nothing_is_put_there() {
+    let bench = bench();
+    bench.write("src/dir/.part/mine", "mine");
+    bench.write("dst/dir/.part/theirs", "theirs");
+    bench.write("dst/gone/.part/theirs", "theirs");
+    bench.ok(&["sync", "-a", "--delete", "--partial", "--partial-dir=.part", "src/", "dst"]);
+    assert!(bench.has("dst/dir/.part/theirs") && !bench.has("dst/dir/.part/mine"));
+    // As with rsync's rule, it goes with a directory that does.
+    assert!(!bench.has("dst/gone"));
+    bench.ok(&["sync", "-a", "--delete", "--partial-dir=/elsewhere", "src/", "dst"]);
+    bench.assert_equal("src", "dst");
+    bench.fails(1, &["sync", "-a", "--partial-dir=", "src/", "dst"]);
+}
+
+#[test]
+fn what_is_another_file_than_the_reference_becomes_a_name_of_it() {
+    let bench = bench();
+    bench.ok(&["sync", "-a", "src/", "ref"]);
+    bench.write("dst/file", "other bytes");
+    bench.ok(&["sync", "-a", "--link-dest=../ref", "src/", "dst"]);
+    let inode = |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(bench.path(name)).unwrap());
+    assert_eq!(inode("dst/file"), inode("ref/file"));
+    bench.assert_equal("src", "dst");
+}

@@ -37,3 +37,24 @@ fn backups_are_made_where_rsync_makes_them() {
         &["-b", "--backup-dir=../old", "--delete", "-u"],
     ]);
 }
+
+#[test]
+fn what_has_arrived_is_removed_at_the_source() {
+    // By length and time rsync takes for equal what is; we compare bytes, as it does with -c.
+    let bytes = Table { theirs: &["-aHc"], seeds: 3, ..Table::default() };
+    bytes.check(&[
+        &["--remove-source-files", "-n"],
+        &["--remove-source-files", "--delete"],
+        &["--remove-source-files", "--delete", "--exclude=*.c"],
+        &["--remove-source-files", "--delete", "--no-l"],
+    ]);
+    Table { mixed: false, links: false, ..bytes }.check(&[
+        &["--remove-source-files"],
+        &["--remove-source-files", "--max-size=1k"],
+        &["--remove-source-files", "-u"],
+        &["--remove-source-files", "--existing"],
+        &["--remove-source-files", "--ignore-existing"],
+    ]);
+    let several = Table { paths: &["src/a", "ref", "src/e", "new"], links: false, ..bytes };
+    several.check(&[&["--remove-source-files"], &["--remove-source-files", "-R"]]);
+}

@@ -35,6 +35,12 @@ fn what_changes_is_told_as_rsync_tells_it() {
 }
 
 #[test]
+fn what_goes_with_a_directory_that_something_replaces_is_told() {
+    let told = Table { lines: true, links: false, theirs: &["-aHc"], ours: &["-ac"], ..Table::default() };
+    told.check(&[&["--delete"], &["--force"], &["-n", "--delete"]]);
+}
+
+#[test]
 fn existing_names_alone_or_new_ones_alone_are_made() {
     // Where a name is of another kind, rsync removes it and makes nothing, or looks into a directory that is none.
     let same_kinds = Table { mixed: false, ..Table::default() };

@@ -14,8 +14,8 @@ fn files_are_written_in_place_or_only_grow() {
 
 #[test]
 fn files_of_other_trees_stand_for_missing_ones() {
-    // Of files with several names rsync goes by each name, we by the first. What is there already it links too, and
-    // symbolic links.
+    // Of files with several names rsync goes by each name, we by the first. What is there and equal
+    // already it links too, and symbolic links.
     let table = Table { links: false, paths: &["src/", "new"], seeds: 4, ..Table::default() };
     table.check(&[
         &["--link-dest=../ref"],
@@ -23,7 +23,9 @@ fn files_of_other_trees_stand_for_missing_ones() {
         &["--link-dest=../nothing", "--link-dest=../ref"],
         &["--copy-dest=../ref"],
         &["--copy-dest=../ref", "--delete"],
-        &["--compare-dest=../ref", "--no-l"],
+        &["--compare-dest=../ref"],
+        &["--compare-dest=../ref", "--delete"],
+        &["--compare-dest=../ref", "--no-t"],
         &["--link-dest=../ref", "--no-o", "--no-l"],
         &["--link-dest=../ref", "-c"],
     ]);
@@ -39,5 +41,24 @@ fn other_ways_to_write_leave_the_same_trees() {
         &["--delay-updates"],
         &["--fuzzy", "--delete"],
         &["--mkpath"],
+    ]);
+}
+
+#[test]
+fn a_tree_that_is_switched_at_once_is_the_one_that_is_made_in_steps() {
+    let table = Table { ours: &["-a", "--atomic"], seeds: 6, ..Table::default() };
+    table.check(&[&["--delete"]]);
+    // Of what cannot all be made, nothing is.
+    Table { mixed: false, ..table }.check(&[&[]]);
+    // A name that stays as it is keeps its inode, even if the file's other names get one of their own.
+    let alone = Table { links: false, lines: true, mixed: false, ours: &["-ac", "--atomic"], ..table };
+    let alone = Table { theirs: &["-aHc"], ..alone };
+    alone.check(&[
+        &["-u"],
+        &["--no-p", "--delete"],
+        &["--delete", "--exclude=*.c"],
+        &["--delete", "--delete-excluded", "--exclude=*.c"],
+        &["--existing"],
+        &["-b", "--delete"],
     ]);
 }
