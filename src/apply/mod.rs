@@ -74,6 +74,14 @@ pub enum ApplyError {
         /// The file's first name.
         first: RelPath,
     },
+    /// The file system takes the name for another one that is there: it folds case, or the forms of a letter.
+    #[error("{path}: the file system takes this name for {other}")]
+    Folded {
+        /// The name.
+        path: RelPath,
+        /// The one that is there.
+        other: RelPath,
+    },
     /// What was written could not be made durable. Never tried again: the kernel may have dropped it.
     #[error("the destination cannot be made durable: {source}")]
     NotDurable {
@@ -95,7 +103,8 @@ impl ApplyError {
             | ApplyError::HashMismatch { path }
             | ApplyError::InTheWay { path }
             | ApplyError::Kept { path, .. }
-            | ApplyError::NoTarget { path, .. } => path.clone(),
+            | ApplyError::NoTarget { path, .. }
+            | ApplyError::Folded { path, .. } => path.clone(),
             ApplyError::NotDurable { .. } => RelPath::root(),
         }
     }
@@ -106,7 +115,10 @@ impl ApplyError {
     pub fn is_fatal(&self) -> bool {
         match self {
             ApplyError::HashMismatch { .. } | ApplyError::NotDurable { .. } => true,
-            ApplyError::InTheWay { .. } | ApplyError::Kept { .. } | ApplyError::NoTarget { .. } => false,
+            ApplyError::InTheWay { .. }
+            | ApplyError::Kept { .. }
+            | ApplyError::NoTarget { .. }
+            | ApplyError::Folded { .. } => false,
             ApplyError::Io { source, .. } => matches!(
                 rustix::io::Errno::from_io_error(source),
                 Some(

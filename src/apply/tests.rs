@@ -3,4 +3,5 @@
 mod bed;
 mod crash;
 mod faults;
+mod folding;
 mod property;
