@@ -15,6 +15,12 @@ pub(crate) fn has(program: &str) -> bool {
     Command::new(program).arg("-V").output().is_ok()
 }
 
+/// Whether a program can be traced: `strace` is there, and whoever runs this may use it.
+pub(crate) fn can_trace() -> bool {
+    let output = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 impl Disk {
     /// One of the kind `fs`, as `mkfs.FS` makes it; `None` where that is not possible.
     pub(crate) fn new(fs: &str, mebibytes: u32) -> Option<Disk> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::bed::{Contents, can_run};
 use crate::cli::bench::Bench;
-use crate::disk::{has, under};
+use crate::disk::{can_trace, under};
 
 /// Points of each workload in a sample.
 const SAMPLE: usize = 8;
@@ -74,7 +74,7 @@ fn assert_backed_up(old: &Contents, now: &Contents, backup: &Contents, context: 
 
 #[expect(clippy::print_stderr, reason = "a campaign tells its figures")]
 fn kill(workload: Workload, seed: u64) {
-    if !can_run("kills need strace", has("strace")) {
+    if !can_run("kills need strace", can_trace()) {
         return;
     }
     let bench = Bench::new();

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::bed::{can_run, contents};
 use crate::cli::bench::Bench;
-use crate::disk::{Disk, has, under};
+use crate::disk::{Disk, can_trace, has, under};
 
 /// Power cuts of a whole campaign.
 const WHOLE: usize = 200;
 
 #[expect(clippy::print_stderr, reason = "a campaign tells its figures")]
 fn cut(fs: &str, mebibytes: u32, seed: u64, count: usize) {
-    let disk = Disk::new(fs, mebibytes).filter(|_| has("strace") && has("python3"));
+    let disk = Disk::new(fs, mebibytes).filter(|_| can_trace() && has("python3"));
     if !can_run(&format!("power cuts need root, loop devices, {fs}, python3 and strace"), disk.is_some()) {
         return;
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::bed::{can_run, contents};
 use crate::cli::bench::{Bench, Ran, noise};
-use crate::disk::{Disk, has, under};
+use crate::disk::{Disk, can_trace, has, under};
 
 /// A destination with a file that is to be replaced, and with one that is to be deleted.
 fn bench() -> Bench {
@@ -89,7 +89,7 @@ fn a_read_only_disk_is_named_with_what_was_to_be_written() {
 /// Row 14.
 #[test]
 fn a_quota_that_is_used_up_keeps_the_old_file_and_names_the_limit() {
-    if !can_run("errors of the kernel need strace", has("strace")) {
+    if !can_run("errors of the kernel need strace", can_trace()) {
         return;
     }
     let bench = bench();
@@ -123,13 +123,11 @@ fn too_few_descriptors_are_told_or_do() {
             ran.code,
             ran.err
         );
-        let now = contents(&bench.path("dst"));
-        assert!(
-            now == before
-                || now
-                    .keys()
-                    .all(|at| contents(&bench.path("src")).contains_key(at) || before.contains_key(at))
-        );
+        let (now, new) = (contents(&bench.path("dst")), contents(&bench.path("src")));
+        for at in before.keys().chain(now.keys()) {
+            let is = now.get(at);
+            assert!(is == before.get(at) || is == new.get(at), "{limit}: {at:?} is neither old nor new");
+        }
         assert_no_leftovers(&bench.path("dst"));
         told += 1;
     }
@@ -153,7 +151,7 @@ fn a_name_that_is_too_long_with_its_suffix_is_named_and_the_others_are_done() {
 /// Row 15.
 #[test]
 fn a_file_that_cannot_be_read_is_named_the_others_are_made_and_nothing_is_deleted() {
-    if !can_run("errors of the kernel need strace", has("strace")) {
+    if !can_run("errors of the kernel need strace", can_trace()) {
         return;
     }
     let bench = bench();
@@ -173,7 +171,7 @@ fn a_file_that_cannot_be_read_is_named_the_others_are_made_and_nothing_is_delete
 /// Row 16.
 #[test]
 fn a_barrier_that_fails_is_not_tried_again_and_nothing_is_recorded_as_done() {
-    if !can_run("errors of the kernel need strace", has("strace")) {
+    if !can_run("errors of the kernel need strace", can_trace()) {
         return;
     }
     for nth in 1..=3 {
@@ -196,7 +194,7 @@ fn a_barrier_that_fails_is_not_tried_again_and_nothing_is_recorded_as_done() {
 /// Row 16, for the program's own files: what could not be kept is not believed later.
 #[test]
 fn an_index_that_cannot_be_made_durable_changes_no_later_run() {
-    if !can_run("errors of the kernel need strace", has("strace")) {
+    if !can_run("errors of the kernel need strace", can_trace()) {
         return;
     }
     let bench = bench();
@@ -211,7 +209,7 @@ fn an_index_that_cannot_be_made_durable_changes_no_later_run() {
 /// Row 19. `--max-delete`: `cli::local::more_to_delete_than_allowed_deletes_nothing`.
 #[test]
 fn below_a_directory_that_cannot_be_read_nothing_is_deleted() {
-    if !can_run("errors of the kernel need strace", has("strace")) {
+    if !can_run("errors of the kernel need strace", can_trace()) {
         return;
     }
     for errno in ["EACCES", "EIO"] {

@@ -1,11 +1,12 @@
 //! Rows 22 to 25: a daemon at the other end of a path that is bad, dead for a while, or dead.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::relay::{Event, Path, Relay};
+use crate::bed::can_run;
 use crate::cli::bench::{Bench, Daemon, noise};
 
 /// Bytes of the file that crosses: seconds' worth at the rate at which it is sent.
@@ -21,7 +22,12 @@ struct Far {
 }
 
 impl Far {
-    fn new(path: Path, file_bytes: usize) -> Far {
+    /// Says why not, if it cannot be had.
+    fn new(path: Path, file_bytes: usize) -> Option<Far> {
+        let both_families = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+        if !can_run("addresses of both families need IPv6", both_families) {
+            return None;
+        }
         let bench = Bench::new();
         bench.write("src/large", noise(7, file_bytes));
         bench.write("src/dir/small", "small");
@@ -33,7 +39,7 @@ impl Far {
         let daemon = bench.listen(&["m=store:rw"], "[::]:0");
         let port = daemon.addr.rsplit(':').next().unwrap().parse().unwrap();
         let relay = Relay::to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), path);
-        Far { bench, daemon, relay }
+        Some(Far { bench, daemon, relay })
     }
 
     fn url(&self) -> String {
@@ -52,7 +58,7 @@ impl Far {
 
 fn dead_for(time: Duration, with: &[&str]) {
     let path = Path { event: Some((MIDDLE, Event::Dead(time))), ..Path::default() };
-    let far = Far::new(path, FILE_BYTES);
+    let Some(far) = Far::new(path, FILE_BYTES) else { return };
     let began = Instant::now();
     let url = far.url();
     far.bench.ok(&[&["sync", "--accept-new", "--no-compress"], with, &["src/", &url]].concat());
@@ -77,7 +83,7 @@ fn a_network_that_is_dead_for_half_a_minute_delays_the_run() {
 #[test]
 fn a_network_that_is_dead_for_ever_is_a_timeout_and_the_next_run_goes_on() {
     let path = Path { event: Some((MIDDLE, Event::Dead(Duration::from_secs(86_400)))), ..Path::default() };
-    let far = Far::new(path, FILE_BYTES);
+    let Some(far) = Far::new(path, FILE_BYTES) else { return };
     let args = ["sync", "--accept-new", "--no-compress", "--timeout=2", "src/", &far.url()];
     let error = far.bench.fails(30, &args);
     assert!(error.contains("peer's machine"), "{error}");
@@ -86,7 +92,7 @@ fn a_network_that_is_dead_for_ever_is_a_timeout_and_the_next_run_goes_on() {
         "sync",
         "--accept-new",
         "src/",
-        &far.daemon.url("m/in/").replace("[::]", "[::1]"),
+        &far.daemon.url("m/in/").replace("[::]", "127.0.0.1"),
     ]);
     far.bench.assert_equal("src", "store/in");
     // What had arrived was kept.
@@ -97,7 +103,7 @@ fn a_network_that_is_dead_for_ever_is_a_timeout_and_the_next_run_goes_on() {
 #[test]
 fn a_client_whose_address_changes_goes_on() {
     let path = Path { event: Some((MIDDLE, Event::Rebound)), ..Path::default() };
-    let far = Far::new(path, FILE_BYTES);
+    let Some(far) = Far::new(path, FILE_BYTES) else { return };
     far.both_ways(&[]);
     assert!(far.relay.events() >= 4, "{} changes", far.relay.events());
 }
@@ -113,7 +119,8 @@ fn loss_reordering_duplicates_and_small_packets_change_no_byte() {
         payload_max: 1280 - 40 - 8,
         ..Path::default()
     };
-    Far::new(path, FILE_BYTES / 4).both_ways(&["--timeout=60"]);
+    let Some(far) = Far::new(path, FILE_BYTES / 4) else { return };
+    far.both_ways(&["--timeout=60"]);
 }
 
 /// Row 25. Over ssh: `cli::ssh::without_udp_the_session_goes_over_ssh_and_says_so`.
