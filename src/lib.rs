@@ -77,7 +77,7 @@
 //! use syncline::net::io_link;
 //! use syncline::path::RelPath;
 //! use syncline::sync::client::{self, Remote};
-//! use syncline::sync::serve::{self, Module};
+//! use syncline::sync::serve::{self, Asked, Module, Writing};
 //! use syncline::sync::{Options, resolve};
 //!
 //! let (our_reader, their_writer) = std::io::pipe()?;
@@ -85,12 +85,10 @@
 //!
 //! let server = std::thread::spawn(move || {
 //!     let link = io_link(their_reader, their_writer, None)?;
-//!     let module = |name: &str| (name == "docs").then(|| Module {
-//!         root: to,
-//!         writable: true,
-//!         owner: false,
-//!         setid: false,
-//!     });
+//!     let module = |asked: &Asked| match asked.module.as_str() {
+//!         "docs" => Ok(Module::new(to, Writing::All)),
+//!         name => Err(serve::no_module(name.as_bytes())),
+//!     };
 //!     serve::serve(link, module, &Options::default())
 //! });
 //!

@@ -30,7 +30,7 @@ pub(super) const CODE_VERSION: u8 = 2;
 pub(super) const CODE_SOCKET: u8 = 10;
 const CODE_FILES: u8 = 11;
 pub(super) const CODE_PROTOCOL: u8 = 12;
-const CODE_TIMEOUT: u8 = 30;
+pub(super) const CODE_TIMEOUT: u8 = 30;
 const CODE_IDENTITY: u8 = 40;
 const CODE_PLAN: u8 = 42;
 

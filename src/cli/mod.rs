@@ -26,6 +26,7 @@ mod log;
 mod man;
 mod nearest;
 mod number;
+mod owners;
 mod progress;
 mod rate;
 mod report;

@@ -21,6 +21,10 @@ pub(super) struct Args {
     #[arg(long)]
     read_only: bool,
 
+    /// Let the peer read, and add what is not there; nothing that is there changes or goes.
+    #[arg(long, conflicts_with = "read_only")]
+    append_only: bool,
+
     /// When the right ends: YYYY-MM-DD, at the first second of that day in UTC, or seconds since 1970.
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
@@ -31,13 +35,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Done {
-    let Args { peer, modules, read_only, expires, comment } = args;
+    let Args { peer, modules, read_only, append_only, expires, comment } = args;
     // A name the file cannot hold is a mistake on this command line, not in the file.
     modules.iter().try_for_each(|name| check_module_name(name)).map_err(Usage::new)?;
     let grant = Grant {
         peer,
         modules: (!modules.is_empty()).then_some(modules),
-        access: if read_only { Access::ReadOnly } else { Access::ReadWrite },
+        access: match (read_only, append_only) {
+            (true, _) => Access::ReadOnly,
+            (_, true) => Access::AppendOnly,
+            _ => Access::ReadWrite,
+        },
         expires: expires.map(|date| seconds(peer, &date)).transpose()?,
     };
     let line = grant.to_string();

@@ -5,7 +5,7 @@
 //! followed. Three implementations: [`os`] (Linux), [`mem`] (a file system in memory that knows which
 //! of its bytes are durable), and [`fault`] (any of them, failing where a plan says so). [`lens`] shows a tree with
 //! other modes or owners, or with links followed, as the user asked for it. [`walk`] does what
-//! takes more than one name on top of them; [`state`] keeps the program's own files, outside every tree.
+//! takes more than one name on top of them; [`watch`] tells in which directories something happens; [`state`] keeps the program's own files, outside every tree.
 //!
 //! Errors are plain [`io::Error`]s that carry the errno; callers know the path and the purpose and add them.
 
@@ -21,6 +21,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod walk;
+pub mod watch;
 
 use std::any::Any;
 use std::io;

@@ -171,7 +171,9 @@ pub(super) fn assemble(
         lists,
         kept: index.map(|index| index.bytes().clone()),
         others: HashMap::new(),
+        linked: Vec::new(),
     };
+    scan.note_linked(&linked);
     scan.tie(linked);
     Ok(scan)
 }

@@ -226,7 +226,8 @@ impl Index {
 #[derive(Clone, Debug)]
 pub(super) struct Block<'a> {
     reader: Reader<'a>,
-    inode: Inode,
+    /// Of the directory itself.
+    pub(super) inode: Inode,
     start: usize,
     left: u32,
 }
@@ -262,7 +263,7 @@ pub(super) struct RawEntry<'a> {
     pub(super) is_racy: bool,
     /// The root, which holds for the file only if it is trusted.
     root: Option<Hash>,
-    link: Option<&'a [u8]>,
+    pub(super) link: Option<&'a [u8]>,
     target: &'a [u8],
     /// A directory's block.
     pub(super) block: Option<usize>,
@@ -319,7 +320,8 @@ impl<'a> RawEntry<'a> {
         Some(RawEntry { kind, name, meta, print, is_racy, root, link, target, block, chunks })
     }
 
-    fn to_entry(&self) -> Option<Entry> {
+    /// The entry as it was kept; a root that is not to be trusted is among it.
+    pub(super) fn to_entry(&self) -> Option<Entry> {
         let node = match self.kind {
             Kind::File => {
                 let link = match self.link {

@@ -51,7 +51,7 @@ impl Scan {
         }
         let lists = lists.into_iter().map(|(id, at)| (EntryId(id), ChunkList::Kept(at))).collect();
         let (leftovers, errors, protected) = (Vec::new(), Vec::new(), Protected::default());
-        let (newly_complete, kept) = (false, Some(kept));
+        let (newly_complete, kept, linked) = (false, Some(kept), Vec::new());
         Scan {
             snapshot,
             prints,
@@ -65,6 +65,7 @@ impl Scan {
             lists,
             kept,
             others,
+            linked,
         }
     }
 }

@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+mod again;
 mod assemble;
 pub mod cache;
 mod encode;
@@ -46,13 +47,14 @@ mod tests;
 mod walk;
 mod wire;
 
+pub use again::{Changed, rescan};
 pub use cache::{Cache, Key};
 pub use hash::{FileHasher, hash_file};
 pub use index::{Index, IndexError, format};
 pub use open::Opener;
 pub use select::{
-    Builder, Mounts, PATTERN_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFiles, Rules, Select,
-    Side, Sizes,
+    Builder, Excludes, Mounts, PATTERN_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFiles,
+    Rules, Select, Side, Sizes,
 };
 pub use walk::scan;
 
@@ -243,6 +245,8 @@ pub struct Scan {
     kept: Option<Arc<Vec<u8>>>,
     /// The further names of a hard-linked file, by its first.
     others: HashMap<EntryId, Vec<EntryId>>,
+    /// Files that have further names, here or elsewhere.
+    linked: Vec<EntryId>,
 }
 
 #[derive(Clone, Debug)]

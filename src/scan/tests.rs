@@ -1,3 +1,4 @@
+mod again;
 mod bed;
 mod cache;
 mod hash;

@@ -15,7 +15,7 @@ use super::index::{Block, Index, Inode, RawEntry};
 use super::open::Handles;
 use super::part::Part;
 use super::select::{Mounts, Scope, Side, Standing, Subject};
-use super::{Fingerprint, Options, RULE_FILE_BYTES_MAX, RuleError, Scan, ScanError, Seen, meta_of};
+use super::{Changed, Fingerprint, Options, RULE_FILE_BYTES_MAX, RuleError, Scan, ScanError, Seen, meta_of};
 use crate::fs::{Dir, DirRef, Kind, Stat};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
@@ -35,12 +35,24 @@ pub fn scan(
     options: &Options,
     monitor: &dyn Monitor,
 ) -> Result<Scan, ScanError> {
+    scan_changed(root, index, None, options, monitor)
+}
+
+/// As [`scan`]; where `changed` does not say that something may have changed, the index is believed.
+pub(super) fn scan_changed(
+    root: &DirRef,
+    index: Option<&Index>,
+    changed: Option<&Changed>,
+    options: &Options,
+    monitor: &dyn Monitor,
+) -> Result<Scan, ScanError> {
     monitor.begin(Phase::Scan, None, None);
     let index = index.filter(|index| index.params_id() == options.params.id());
     let clock = (options.now)();
     let stat = root.stat_self().map_err(|source| io_error(RelPath::root(), "stat", source))?;
     let walk = Walk {
         index,
+        changed,
         options,
         monitor,
         places: Mutex::default(),
@@ -58,6 +70,7 @@ pub fn scan(
         inode: (stat.dev, stat.ino),
         block,
         is_kept: false,
+        is_new: false,
         is_protected: false,
         is_foreign: false,
         part: Part::of(options),
@@ -102,6 +115,8 @@ struct Task {
     block: Option<usize>,
     /// The directory is what it was: that block has its names.
     is_kept: bool,
+    /// Another directory was here when the index was made.
+    is_new: bool,
     /// A rule of the receiver protects it.
     is_protected: bool,
     /// It is on another file system, of which nothing takes part.
@@ -133,6 +148,7 @@ impl Drop for EndOnPanic<'_> {
 
 struct Walk<'a> {
     index: Option<&'a Index>,
+    changed: Option<&'a Changed>,
     options: &'a Options,
     monitor: &'a dyn Monitor,
     /// Parent and name of each place but the root's.
@@ -206,6 +222,9 @@ impl Walk<'_> {
         let is_protected = task.is_protected;
         if task.is_foreign {
             return Ok(Outcome::Listed(Listed { is_protected, ..Listed::default() }));
+        }
+        if let Some(carried) = self.carry(task, own) {
+            return Ok(Outcome::Listed(carried));
         }
         let step = |place: u32| locked(&self.places)[place as usize - 1].clone();
         let dir = handles.open(task.place, step).map_err(|error| Failed::Io("open", error))?;
@@ -291,6 +310,7 @@ impl Walk<'_> {
                             inode: (entry.print.dev, entry.print.ino),
                             block,
                             is_kept,
+                            is_new: task.is_new || names_below.is_new(&name),
                             is_protected: entry.standing.is_protected,
                             is_foreign: is_foreign
                                 && self.options.select.mounts != Mounts::Cross
@@ -325,6 +345,41 @@ impl Walk<'_> {
             is_way: task.part.is_only_way(),
             is_kept,
         }))
+    }
+
+    /// What the index has of a directory in which nothing has changed.
+    fn carry(&self, task: &Task, own: &mut Vec<Task>) -> Option<Listed> {
+        let (changed, block) = (self.changed?, self.index?.block(task.block?)?);
+        if task.is_new || block.inode != task.inode || changed.has_dir(&self.path(task.place)) {
+            return None;
+        }
+        let (len, mut found, mut children, mut dirs) = (block.len(), Vec::new(), Vec::new(), Vec::new());
+        for raw in block {
+            let entry = raw.to_entry().filter(|_| raw.link.is_none())?;
+            if raw.kind == Kind::Dir {
+                children.push(Task {
+                    place: 0,
+                    inode: (raw.print.dev, raw.print.ino),
+                    block: raw.block,
+                    is_kept: false,
+                    is_new: false,
+                    is_protected: false,
+                    is_foreign: false,
+                    part: task.part.enter(&entry.name),
+                    scope: task.scope.clone(),
+                });
+                dirs.push(entry.name.clone());
+            }
+            let (print, is_racy, list) = (raw.print, raw.is_racy, raw.chunks);
+            found.push(Found { entry, print, nlink: 1, is_racy, list, standing: Standing::default() });
+        }
+        if found.len() != len {
+            return None;
+        }
+        let first_child = self.add_places(task.place, dirs, children, own);
+        // Names that rules left out then are not in the index.
+        let is_complete = self.options.select.is_everything();
+        Some(Listed { found, first_child, is_complete, is_kept: true, ..Listed::default() })
     }
 
     /// Numbers the directories that were found in one, and makes them this thread's next tasks.
@@ -523,15 +578,24 @@ impl Names<'_> {
         self.path.get_or_insert_with(|| self.walk.path(self.place)).join(name)
     }
 
+    fn is_new(&mut self, name: &Name) -> bool {
+        let changed = self.walk.changed.filter(|changed| changed.has_trees());
+        changed.is_some_and(|changed| changed.has_tree(&self.path(name)))
+    }
+
     /// Reads the rules that the directory, which has these names, adds.
     fn enter(&mut self, dir: &dyn Dir, names: &[(Name, Option<Kind>)]) -> Result<(), RuleError> {
         if self.scope.is_plain() {
             return Ok(());
         }
-        let options = self.walk.options;
-        let path = options.prefix.below(&self.walk.path(self.place));
-        let entered =
-            self.scope.enter(&options.select, names, path.as_bytes(), &mut |at| read_rules(dir, at))?;
+        let Options { select, prefix, .. } = self.walk.options;
+        let below = self.walk.path(self.place);
+        // A file that nobody may see says nothing either, not even in an error.
+        let read = &mut |at: &RelPath| match select.above.excludes_way(&below.below(at)) {
+            true => Ok(Vec::new()),
+            false => read_rules(dir, at),
+        };
+        let entered = self.scope.enter(select, names, prefix.below(&below).as_bytes(), read)?;
         if let Some(scope) = entered {
             self.scope = Arc::new(scope);
         }
@@ -544,6 +608,9 @@ impl Names<'_> {
             return Standing::default();
         }
         let path = self.path(name);
+        if select.above.excludes(path.as_bytes(), kind == Kind::Dir) {
+            return Standing::untouchable();
+        }
         let path = if prefix.is_root() { path } else { prefix.below(&path) };
         let subject = Subject { path: path.as_bytes(), base, is_dir: kind == Kind::Dir };
         self.scope.stand(select, &subject, *side)

@@ -312,6 +312,19 @@ impl Snapshot {
         }
     }
 
+    /// Gives every entry, in order, and then the root another owner and group; every digest is known again then that was
+    /// before.
+    pub fn set_owners(&mut self, mut owners: impl FnMut(u32, u32) -> (u32, u32)) {
+        let entries = Arc::make_mut(&mut self.entries);
+        for meta in entries.iter_mut().map(|entry| &mut entry.meta).chain([&mut self.meta]) {
+            (meta.uid, meta.gid) = owners(meta.uid, meta.gid);
+        }
+        for dir in &mut self.dirs {
+            dir.digests = None;
+        }
+        self.refresh();
+    }
+
     /// Computes every digest that can be known now and was not, bottom-up. About 0.3 µs an entry.
     pub fn refresh(&mut self) {
         let mut encoder = entry::Encoder::new(self.profile);

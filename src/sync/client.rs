@@ -10,10 +10,11 @@ use super::{Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::codec::Bounded;
 use crate::fs::mem::MemFs;
 use crate::limits::{FRAME_BYTES_MAX, NAMED_BYTES_MAX, NAMED_MAX as NAMED_PATHS_MAX, PATH_BYTES_MAX};
-use crate::net::Link;
+use crate::net::{self, Link};
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
-use crate::snapshot::Profile;
+use crate::scan::ScanError;
+use crate::snapshot::{Profile, Snapshot};
 use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
     Direction, Hello, MAKE_ALL, Message, NAMED_MAX, TEXT_BYTES_MAX, Text, Welcome, WireSelect,
@@ -99,6 +100,7 @@ pub struct Scanning {
 }
 
 enum Begun {
+    Tree(Box<Tree>),
     Dir(JoinHandle<Result<Tree, SyncError>>),
     /// What the file is called there, only the server knows.
     File(resolve::Source),
@@ -117,10 +119,20 @@ impl Scanning {
         Scanning { shape, tree: Begun::Dir(std::thread::spawn(scan)) }
     }
 
+    /// What was scanned before.
+    #[must_use]
+    pub fn done(shape: Shape, tree: Tree) -> Scanning {
+        Scanning { shape, tree: Begun::Tree(Box::new(tree)) }
+    }
+
     /// The tree as the server wants it.
     fn tree(self, welcome: Welcome, options: &Options) -> Result<Tree, SyncError> {
         let profile = profile_of(&welcome)?;
         match self.tree {
+            Begun::Tree(mut tree) => {
+                tree.set_profile(profile);
+                Ok(*tree)
+            }
             Begun::Dir(scan) => {
                 let mut tree = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
                 tree.set_profile(profile);
@@ -144,9 +156,38 @@ pub fn push_scanned(
     if from.shape.is_left_out(&options.select) {
         return Ok(Summary::default());
     }
-    check(remote, options)?;
     let shape = from.shape.clone();
-    let (path, make, only) = match &shape {
+    let (sent, tree, wire) = exchange(link, remote, from, options)?;
+    if !options.dry_run {
+        tree.keep(options);
+    }
+    Ok(told(sent, shape, tree.scan.snapshot, &tree.scan.errors, wire))
+}
+
+/// As [`push_scanned`]; gives the tree too, with all that was learned of it, and keeps nothing of it in the cache.
+///
+/// # Errors
+/// [`SyncError`], if the run ended early.
+pub fn push_and_return(
+    link: Link,
+    remote: &Remote,
+    from: Scanning,
+    options: &Options,
+) -> Result<(Summary, Tree), SyncError> {
+    let shape = from.shape.clone();
+    let (sent, tree, wire) = exchange(link, remote, from, options)?;
+    let summary = told(sent, shape, tree.scan.snapshot.clone(), &tree.scan.errors, wire);
+    Ok((summary, tree))
+}
+
+fn exchange(
+    link: Link,
+    remote: &Remote,
+    from: Scanning,
+    options: &Options,
+) -> Result<(source::Sent, Tree, net::Wire), SyncError> {
+    check(remote, options)?;
+    let (path, make, only) = match &from.shape {
         Shape::Contents | Shape::Names => (remote.path(), 1, None),
         Shape::Dir(name) => (remote.path().join(name), 2, None),
         // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
@@ -168,21 +209,29 @@ pub fn push_scanned(
     let closed = super::close(wire, &result);
     let (tree, sent) = result?;
     closed?;
-    if !options.dry_run {
-        tree.keep(options);
-    }
+    Ok((sent, tree, stats.wire()))
+}
+
+/// What a push did.
+fn told(
+    sent: source::Sent,
+    shape: Shape,
+    source: Snapshot,
+    errors: &[ScanError],
+    wire: net::Wire,
+) -> Summary {
     let received = destination::Received {
         root: sent.outcome.root,
         roots: sent.roots,
         report: sent.outcome.report,
         round_trips: sent.round_trips,
-        source: tree.scan.snapshot,
+        source,
         items: sent.items,
         problems: sent.problems,
         code: sent.outcome.code,
     };
-    let summary = super::summary_of(received, &tree.scan.errors, stats.wire());
-    Ok(Summary { shape: Some(shape), ..summary })
+    let summary = super::summary_of(received, errors, wire);
+    Summary { shape: Some(shape), ..summary }
 }
 
 /// Makes the local tree at `to` what a server's tree is, by the rules of [`super::resolve`].

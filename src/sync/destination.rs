@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::owners;
 use super::references::References;
 use super::source::await_tree;
 use super::wire::{FRAME_BYTES, REFINE_BYTES, Wire};
@@ -26,8 +27,9 @@ use crate::transfer::message::{
     self, Change, Gone, Item, Message, Report, TEXT_BYTES_MAX, Tree as TreeMessage,
 };
 use crate::transfer::receiver::{
-    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver,
+    Action, FileId, Finale, Options as Wishes, Output, Place, Protected, Receiver, Refuses,
 };
+use crate::transfer::violation;
 
 /// Batches of actions that wait for one staging thread at most.
 const QUEUE_BATCHES: usize = 4;
@@ -70,15 +72,22 @@ pub(super) fn run(
         tree.hash(options);
         tell_tree(&tree, wire, false, spare);
     }
-    let mut theirs = None;
+    let (mut theirs, mut answered) = (None, false);
     let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs, |paths| {
-            for entry in paths.iter().filter_map(|path| own.find_path(path)) {
-                protected.keep(entry);
-                protected.keep_in_deleted(own, entry);
+        await_tree(wire, &mut theirs, |message| match message {
+            Message::Spared(paths) => {
+                for entry in paths.iter().filter_map(|path| own.find_path(path)) {
+                    protected.keep(entry);
+                    protected.keep_in_deleted(own, entry);
+                }
+                Ok(())
             }
-            Ok(())
+            Message::Names { users, groups } if !std::mem::replace(&mut answered, true) => {
+                wire.outbox.message(&owners::answer(own.profile(), &users, &groups)?);
+                Ok(())
+            }
+            _ => Err(violation("a message before the tree")),
         })?;
     }
     let theirs = theirs.ok_or(FrameError::Cut)?;
@@ -112,7 +121,10 @@ pub(super) fn run(
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
-    let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
+    let above = options.select.above.clone();
+    let refuses = (!above.is_empty())
+        .then(|| Box::new(move |path: &RelPath, dir| above.excludes(path.as_bytes(), dir)) as Refuses);
+    let mut machine = Receiver::refusing(own.clone(), locals, theirs, protected.clone(), wishes, refuses)?;
     let stage =
         Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing, references.places);
     let session = Session {
@@ -365,8 +377,13 @@ impl Session<'_> {
         mut machine: Receiver,
         staged: Staged,
     ) -> Result<(Received, Option<(Finale, Staged)>), SyncError> {
+        let refused = machine.refused().cloned();
         let mut finale = machine.finish()?;
         let mut staged = staged;
+        if let Some((path, count)) = refused {
+            let more = if count > 1 { format!(", and {} more names", count - 1) } else { String::new() };
+            staged.problems.push(Problem { path, text: format!("not accepted there{more}") });
+        }
         let mut builder = FrameBuilder::default();
         // What was decided last is told last.
         while let Some(Output::Message(Message::Items(items))) = machine.poll() {

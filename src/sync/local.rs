@@ -7,6 +7,7 @@ use super::{Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::monitor::{Monitor, Phase};
 use crate::net::memory_pair;
 use crate::path::RelPath;
+use crate::snapshot::Profile;
 
 /// Bytes that wait between the two ends at most.
 const PIPE_BYTES: usize = 2 << 20;
@@ -32,6 +33,33 @@ const PIPE_BYTES: usize = 2 << 20;
 /// # Errors
 /// [`SyncError`], if the run ended early. Paths that could not be made equal are in [`Summary::problems`].
 pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, SyncError> {
+    let scan = |profile, options: &Options| Tree::scan(from, profile, options, false);
+    let (summary, tree) = sync(scan, to, options)?;
+    if !options.dry_run {
+        tree.keep(options);
+    }
+    Ok(summary)
+}
+
+/// As [`sync_dirs`], of a source that was scanned before. Gives it back with all that was learned of it, and keeps
+/// nothing of it in the cache.
+///
+/// # Errors
+/// As for [`sync_dirs`].
+pub fn sync_tree(mut from: Tree, to: Place, options: &Options) -> Result<(Summary, Tree), SyncError> {
+    let scan = |profile, _: &Options| {
+        from.set_profile(profile);
+        Ok(from)
+    };
+    sync(scan, to, options)
+}
+
+/// `from` scans the source, for the metadata that is wanted.
+fn sync(
+    from: impl FnOnce(Profile, &Options) -> Result<Tree, SyncError> + Send,
+    to: Place,
+    options: &Options,
+) -> Result<(Summary, Tree), SyncError> {
     let profile = options.settable().with_setid();
     to.lock()?;
     let (ours, theirs) = memory_pair(PIPE_BYTES);
@@ -42,17 +70,14 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
     std::thread::scope(|threads| {
         let sending = threads.spawn(|| {
             let options = &quiet;
-            let tree = Tree::scan(from, profile, options, false)?;
+            let tree = from(profile, options)?;
             let wire = wire::open(ours, Use::new(options, true, true))?;
             let stats = wire.stats.clone();
             let result = source::run(tree, &wire, options);
             let problems = super::close(wire, &result);
             let (tree, sent) = result?;
             problems?;
-            if !options.dry_run {
-                tree.keep(options);
-            }
-            Ok::<_, SyncError>((tree.scan.errors, sent, stats.wire()))
+            Ok::<_, SyncError>((tree, sent, stats.wire()))
         });
         let received = (|| {
             let options = &receiving;
@@ -65,12 +90,12 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
         })();
         let sent = sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // The end that failed first knows why; the other only that the link broke.
-        let (received, (errors, _, wire)) = match (received, sent) {
+        let (received, (tree, _, wire)) = match (received, sent) {
             (Ok(received), Ok(sent)) => (received, sent),
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
             (Err(a), Err(b)) => return Err(if super::is_consequence(&a) { b } else { a }),
         };
-        Ok(super::summary_of(received, &errors, wire))
+        Ok((super::summary_of(received, &tree.scan.errors, wire), tree))
     })
 }
 

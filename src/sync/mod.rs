@@ -21,6 +21,7 @@ mod error;
 mod gauge;
 mod leftovers;
 pub mod local;
+mod owners;
 pub mod probe;
 mod references;
 pub mod resolve;
@@ -36,8 +37,9 @@ use std::sync::Arc;
 
 pub use around::Around;
 pub use error::SyncError;
-pub use local::sync_dirs;
+pub use local::{sync_dirs, sync_tree};
 use resolve::Shape;
+pub use source::HASH_FIRST_BYTES;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 
@@ -96,6 +98,10 @@ pub struct Options {
     pub compress: Compress,
     /// Bytes a second to send at most.
     pub bandwidth_max: Option<u64>,
+    /// Bytes a second to receive at most.
+    pub receive_max: Option<u64>,
+    /// Whose everything is that is made at the destination, if the profile counts no owners: user and group.
+    pub owned_by: Option<(u32, u32)>,
     /// Threads that scan, hash and write, at each end.
     pub threads: usize,
     /// Where indexes are kept; none are without.
@@ -126,6 +132,8 @@ impl Default for Options {
             itemize: false,
             compress: Compress::Adaptive,
             bandwidth_max: None,
+            receive_max: None,
+            owned_by: None,
             threads,
             cache: None,
             monitor: Arc::new(()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 
 use super::client::{Remote, greet, hello, profile_of};
-use super::source::{await_tree, none_spared};
+use super::source::{await_tree, nothing_else};
 use super::wire::{self, Use};
 use super::{Options, Place, SyncError, Tree};
 use crate::fs::mem::MemFs;
@@ -69,7 +69,7 @@ pub fn probe(link: Link, remote: &Remote, bounds: Bounds, options: &Options) -> 
         wire.outbox.message(&Message::Tree(TreeMessage::of(&snapshot)));
         let mut theirs = None;
         while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-            await_tree(&wire, &mut theirs, none_spared)?;
+            await_tree(&wire, &mut theirs, nothing_else)?;
         }
         let theirs = theirs.ok_or(FrameError::Cut)?;
         let answer_time = started.elapsed();

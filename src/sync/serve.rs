@@ -20,23 +20,79 @@ use crate::limits::{NAMED_BYTES_MAX, NAMED_MAX};
 use crate::net::Link;
 use crate::path::named::Named;
 use crate::path::{Escaped, Name, RelPath};
-use crate::scan::{Mounts, Select, Sizes};
+use crate::scan::{Excludes, Mounts, Select, Sizes};
 use crate::snapshot::Profile;
 use crate::transfer::frame::{FrameError, FrameReader};
 use crate::transfer::message::{Direction, Hello, MAKE_ALL, Message, Report, Welcome, WireSelect};
 use crate::transfer::{ProtocolError, violation};
+
+/// A key may not do that.
+const CODE_IDENTITY: u8 = 40;
 
 /// A directory that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
     /// Its root.
     pub root: PathBuf,
-    /// Whether clients may write to it.
-    pub writable: bool,
+    /// Whether clients may read it, and hear what is in it.
+    pub readable: bool,
+    /// What clients may write to it.
+    pub writing: Writing,
     /// Whether numeric owner and group are kept, when this process may set them.
     pub owner: bool,
+    /// Whose everything is that clients make, user and group, unless owners are kept.
+    pub owned_by: Option<(u32, u32)>,
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
+    /// Names that are neither sent nor touched, beside those that a client leaves out itself.
+    pub exclude: Excludes,
+    /// Bytes a second that a session moves at most, each way.
+    pub bandwidth_max: Option<u64>,
+    /// Names that a session deletes at most; if there are more, none is.
+    pub deletions_max: Option<u64>,
+}
+
+/// What clients may write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Writing {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Names that are not there yet.
+    New,
+    /// Anything.
+    All,
+}
+
+impl Module {
+    /// A directory whose clients may read, and write so much; owners are kept, setuid bits are not.
+    #[must_use]
+    pub fn new(root: PathBuf, writing: Writing) -> Module {
+        Module {
+            root,
+            readable: true,
+            writing,
+            owner: true,
+            owned_by: None,
+            setid: false,
+            exclude: Excludes::default(),
+            bandwidth_max: None,
+            deletions_max: None,
+        }
+    }
+}
+
+/// What a client wants, before it gets anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The module's name, as it was sent.
+    pub module: String,
+    /// The path below the module's root.
+    pub path: RelPath,
+    /// Whether the client is to write.
+    pub push: bool,
+    /// Whether nothing is to change.
+    pub dry_run: bool,
 }
 
 /// What a served session did, for the log.
@@ -50,24 +106,29 @@ pub struct Served {
     pub report: Report,
 }
 
-/// Serves one client over `link`. `module` finds what the client may see under a module's name: `None` if there
-/// is no such module *or* the client may not use it, so that the two cannot be told apart. Of `options`, the
-/// threads, the cache, the bandwidth and the monitor count; the rest is the client's to say.
+/// Serves one client over `link`. `module` finds what the client may see of what it asked for, or says why there is
+/// nothing: [`no_module`] if there is no such module *or* the client may not use it, so that the two cannot be told
+/// apart. Of `options`, the threads, the cache, the bandwidth and the monitor count; the rest is the client's to say.
 ///
 /// # Errors
 /// [`SyncError`], which the client was told too if it could be.
 pub fn serve(
     link: Link,
-    module: impl FnOnce(&str) -> Option<Module>,
+    module: impl FnOnce(&Asked) -> Result<Module, SyncError>,
     options: &Options,
 ) -> Result<Served, SyncError> {
-    let target = |name: &[u8]| {
-        let module = std::str::from_utf8(name).ok().and_then(module);
-        module
-            .map(Target::Module)
-            .ok_or_else(|| refused(format!("no module {} for this key", Escaped(name)), 40))
+    let target = |hello: &Hello| {
+        let name = std::str::from_utf8(&hello.module).map_err(|_| no_module(&hello.module))?;
+        let (path, push) = (hello.path.clone(), hello.direction == Direction::Push);
+        module(&Asked { module: name.to_owned(), path, push, dry_run: hello.dry_run }).map(Target::Module)
     };
     run(link, target, options)
+}
+
+/// Why a client gets nothing under a name.
+#[must_use]
+pub fn no_module(name: &[u8]) -> SyncError {
+    refused(format!("no module {} for this key", Escaped(name)), CODE_IDENTITY)
 }
 
 /// Serves one client over `link` with whatever this process may read and write: a client that ssh has let in. What
@@ -76,7 +137,7 @@ pub fn serve(
 /// # Errors
 /// [`SyncError`], which the client was told too if it could be.
 pub fn serve_account(link: Link, home: Option<&Path>, options: &Options) -> Result<Served, SyncError> {
-    run(link, |path: &[u8]| account_path(path, home).map(Target::Account), options)
+    run(link, |hello: &Hello| account_path(&hello.module, home).map(Target::Account), options)
 }
 
 /// What a client asked for.
@@ -88,7 +149,7 @@ enum Target {
 
 fn run(
     mut link: Link,
-    target: impl FnOnce(&[u8]) -> Result<Target, SyncError>,
+    target: impl FnOnce(&Hello) -> Result<Target, SyncError>,
     options: &Options,
 ) -> Result<Served, SyncError> {
     let mut frames = FrameReader::default();
@@ -103,9 +164,15 @@ fn run(
     })?;
     let hello = asked.ok_or_else(|| violation("no hello"))?;
     let push = hello.direction == Direction::Push;
-    let wire = wire::resume(link, Use::new(options, !push, false), frames);
+    let target = target(&hello);
+    let mut options = options.clone();
+    if let Ok(Target::Module(Module { bandwidth_max: Some(rate), .. })) = target {
+        options.bandwidth_max = Some(rate);
+        options.receive_max = Some(rate);
+    }
+    let wire = wire::resume(link, Use::new(&options, !push, false), frames);
     let shown = format!("{}/{}", Escaped(&hello.module), hello.path);
-    let result = target(&hello.module).and_then(|target| session(&hello, &wire, &target, options));
+    let result = target.and_then(|target| session(&hello, &wire, &target, &options));
     let closed = super::close(wire, &result);
     let report = result?;
     closed?;
@@ -123,16 +190,13 @@ fn session(
     options: &Options,
 ) -> Result<Report, SyncError> {
     let push = hello.direction == Direction::Push;
-    let (writable, owner, setid) = match target {
-        Target::Module(module) => (module.writable, module.owner, module.setid),
-        Target::Account(_) => (true, true, true),
+    if let Target::Module(module) = target {
+        allow(module, hello)?;
+    }
+    let (owner, setid) = match target {
+        Target::Module(module) => (module.owner, module.setid),
+        Target::Account(_) => (true, true),
     };
-    if push && !writable && !hello.dry_run {
-        return Err(refused(format!("module {} is read-only for this key", Escaped(&hello.module)), 40));
-    }
-    if matches!(target, Target::Module(_)) && follows(&hello.view) {
-        return Err(refused("a module's links are not followed".to_owned(), 1));
-    }
     let params = accepted(&hello.params).ok_or_else(|| {
         let text = "the chunking parameters are none that are known here; --chunker chooses others";
         refused(text.to_owned(), 12)
@@ -143,7 +207,7 @@ fn session(
 
     let select = selected(&hello.select)?;
     let named = named(hello, wire)?.map(Arc::new);
-    let asked = Options {
+    let mut asked = Options {
         delete: hello.delete,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
@@ -161,7 +225,11 @@ fn session(
     };
 
     let (place, only) = match target {
-        Target::Module(module) => open(module, hello)?,
+        Target::Module(module) => {
+            let (place, only) = open(module, hello)?;
+            restrict(&mut asked, module, hello, only.is_some());
+            (place, only)
+        }
         Target::Account(path) => open_account(path, hello)?,
     };
     wire.outbox.message(&Message::Welcome(Welcome { agent: agent(), profile: profile.bits(), only }));
@@ -171,13 +239,63 @@ fn session(
         }
         destination::announce(&place, wire);
         let tree = Tree::scan(place, profile, &asked, true)?;
-        Ok(destination::run(tree, wire, &asked, hello.itemize)?.report)
+        let tell = hello.itemize && is_readable(target);
+        Ok(destination::run(tree, wire, &asked, tell)?.report)
     } else {
         let tree = Tree::scan(place, profile, &asked, false)?;
         let (tree, sent) = source::run(tree, wire, &asked)?;
         tree.keep(&asked);
         Ok(sent.outcome.report)
     }
+}
+
+fn is_readable(target: &Target) -> bool {
+    !matches!(target, Target::Module(Module { readable: false, .. }))
+}
+
+/// Refuses what a module's client may not do.
+fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
+    let push = hello.direction == Direction::Push;
+    let name = Escaped(&hello.module);
+    let deny = |what: &str| Err(refused(format!("module {name} {what}"), CODE_IDENTITY));
+    match module.writing {
+        Writing::Nothing if !module.readable => return Err(no_module(&hello.module)),
+        Writing::Nothing if push && !hello.dry_run => return deny("is read-only for this key"),
+        Writing::New if push && hello.delete => {
+            return deny("is append-only for this key: nothing is deleted");
+        }
+        _ if !push && !module.readable => return deny("is write-only for this key"),
+        _ => {}
+    }
+    if follows(&hello.view) {
+        return Err(refused("a module's links are not followed".to_owned(), 1));
+    }
+    if push && hello.removal.backup.is_some() && !module.exclude.is_empty() {
+        // A backup's name could be one of those.
+        return deny("keeps names for itself, so that there are no backups in it");
+    }
+    if push && !hello.references.is_empty() && !module.exclude.is_empty() {
+        // What they lead to could be one of those, and would be under another name then.
+        return deny("keeps names for itself, so that no other tree in it stands for what is missing");
+    }
+    let file = hello.only.as_ref().filter(|_| push).map(|name| hello.path.join(name));
+    if module.exclude.excludes_way(&hello.path) || file.is_some_and(|file| module.exclude.excludes_way(&file))
+    {
+        let kind = std::io::ErrorKind::NotFound;
+        return Err(refused(format!("{name}/{}: {kind}", hello.path), super::CODE_PARTIAL));
+    }
+    Ok(())
+}
+
+/// Has a module's rules hold beside what its client wishes. `single`: the tree is a file, whose name was looked at.
+fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
+    if !single {
+        asked.select.above = module.exclude.below(&hello.path);
+    }
+    asked.owned_by = module.owned_by;
+    asked.updates.ignore_existing |= module.writing == Writing::New;
+    let wished = asked.removal.max.unwrap_or(u64::MAX);
+    asked.removal.max = module.deletions_max.map(|max| max.min(wished)).or(asked.removal.max);
 }
 
 /// The paths that the client names.
@@ -226,6 +344,7 @@ fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
         sizes: Sizes { min: wire.size_min, max: wire.size_max },
         mounts,
         prune_empty_dirs,
+        above: Excludes::default(),
     })
 }
 

@@ -8,28 +8,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::owners::{self, Asked};
 use super::tree::now;
 use super::wire::{FRAME_BYTES, Outbox, PATCH_FRAME_BYTES, REFINE_BYTES, Wire};
 use super::{Options, Problem, SyncError, Tree};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::codec::Bounded;
+use crate::fs::lens::Lens;
 use crate::fs::{FileRef, Stat};
 use crate::hash::{Domain, Hash};
 use crate::limits::{FRAME_BYTES_MAX, PATH_BYTES_MAX};
 use crate::monitor::Phase;
-use crate::path::{Escaped, RelPath};
+use crate::path::Escaped;
 use crate::scan::{FileHasher, Fingerprint, Opener, Scan, ScanError, Seen, hash_file};
 use crate::snapshot::{EntryId, Meta};
-use crate::transfer::ProtocolError;
 use crate::transfer::delta::recipe;
 use crate::transfer::delta::{Turn, Turned};
-use crate::transfer::frame::FrameBuilder;
+use crate::transfer::frame::{FrameBuilder, FrameError};
 use crate::transfer::message::{Gone, Item, Message, MetaCoder, SPARED_MAX, Tree as TreeMessage};
 use crate::transfer::sender::{HOLD_BYTES, Job, Outcome, Output, Patch, Sender};
+use crate::transfer::{ProtocolError, violation};
 use crate::tree;
 
 /// Hashing first costs at most so many bytes read twice; above, unknown files are read once, in the session.
-const HASH_FIRST_BYTES: u64 = 256 << 20;
+pub const HASH_FIRST_BYTES: u64 = 256 << 20;
 /// More than a message takes beside the bytes of a chunk; or than an `End` does.
 const MESSAGE_BYTES: usize = 128;
 /// Bytes read from a large file at once.
@@ -75,21 +77,31 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     if options.delete {
         tell_spared(&mut tree, wire);
     }
-    if tree.scan.unknown().is_empty() {
-        tell_tree(&tree, wire, false);
-    } else {
+    let asked = Asked::of(&tree.scan.snapshot, options).filter(|_| !wire.outbox.is_local());
+    let asked = asked.map(|(asked, question)| {
+        wire.outbox.message(&question);
+        asked
+    });
+    if !tree.scan.unknown().is_empty() {
         tell_tree(&tree, wire, true);
         // Whether to hash first depends on whether there is anything to compare with.
-        let first = await_tree(wire, &mut theirs, none_spared)?;
+        let first = await_tree(wire, &mut theirs, nothing_else)?;
         let populated = first.entries > 0 || first.leftovers;
         let worth_it = !tree.indexed || tree.unknown_bytes() <= HASH_FIRST_BYTES;
         if options.hash_first || populated && options.hashes_first() && worth_it {
             tree.hash(options);
         }
-        tell_tree(&tree, wire, false);
     }
+    let lens = asked.map(|asked| await_ids(wire, &asked, &mut theirs)).transpose()?.unwrap_or_default();
+    let root = tree.place.root.clone();
+    let before = (!lens.is_plain()).then(|| {
+        let before = owners::change(&mut tree.scan.snapshot, &lens);
+        tree.place.root = lens.on(root.clone());
+        before
+    });
+    tell_tree(&tree, wire, false);
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
-        await_tree(wire, &mut theirs, none_spared)?;
+        await_tree(wire, &mut theirs, nothing_else)?;
     }
     let empty = theirs.is_some_and(|theirs| theirs.entries == 0);
     let their_root = theirs.and_then(|theirs| theirs.root);
@@ -111,8 +123,12 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     if snapshot {
         scan.snapshot.refresh();
     }
+    if let Some(before) = before {
+        owners::restore(&mut scan.snapshot, &before);
+        tree.place.root = root;
+    }
     tree.scan = scan;
-    let outcome = machine.outcome().cloned().ok_or(crate::transfer::frame::FrameError::Cut)?;
+    let outcome = machine.outcome().cloned().ok_or(FrameError::Cut)?;
     Ok((tree, Sent { round_trips: outcome.round_trips, roots, outcome, items, problems }))
 }
 
@@ -139,32 +155,52 @@ fn tell_spared(tree: &mut Tree, wire: &Wire) {
     }
 }
 
-/// Waits for the other end's next `Tree`. `spared` takes the paths that come before it.
+/// Waits for the other end's next `Tree`. `before` takes what comes before it.
 pub(super) fn await_tree(
     wire: &Wire,
     last: &mut Option<TreeMessage>,
-    mut spared: impl FnMut(&[RelPath]) -> Result<(), ProtocolError>,
+    mut before: impl FnMut(Message<'_>) -> Result<(), ProtocolError>,
 ) -> Result<TreeMessage, SyncError> {
     *last = None;
     while last.is_none() {
         // A part of the paths fills a frame of its own.
-        let payload = wire.inbox.recv().map_err(|_| crate::transfer::frame::FrameError::Cut)??;
+        let payload = wire.inbox.recv().map_err(|_| FrameError::Cut)??;
         payload.for_each(|message, _| match message {
-            Message::Spared(paths) => spared(&paths),
             Message::Tree(tree) => {
                 *last = Some(tree);
                 Ok(())
             }
             Message::Abort(abort) => Err(ProtocolError::aborted(abort.code, &abort.text)),
-            _ => Err(crate::transfer::violation("a message before the tree")),
+            message => before(message),
         })?;
     }
-    last.ok_or_else(|| crate::transfer::violation("no tree").into())
+    last.ok_or_else(|| violation("no tree").into())
 }
 
-/// For an end whose peer has nothing to spare.
-pub(super) fn none_spared(_: &[RelPath]) -> Result<(), ProtocolError> {
-    Err(crate::transfer::violation("spared paths that were not asked for"))
+/// For an end whose peer has nothing to say before its tree.
+pub(super) fn nothing_else(_: Message<'_>) -> Result<(), ProtocolError> {
+    Err(violation("a message before the tree"))
+}
+
+/// Waits for the receiver's ids of those it was `asked` for: what the tree is to be seen through.
+fn await_ids(wire: &Wire, asked: &Asked, theirs: &mut Option<TreeMessage>) -> Result<Lens, SyncError> {
+    let mut lens = None;
+    while lens.is_none() {
+        let payload = wire.inbox.recv().map_err(|_| FrameError::Cut)??;
+        payload.for_each(|message, _| match message {
+            Message::Tree(tree) => {
+                *theirs = Some(tree);
+                Ok(())
+            }
+            Message::Ids { users, groups } => {
+                lens = Some(asked.answered(&users, &groups)?);
+                Ok(())
+            }
+            Message::Abort(abort) => Err(ProtocolError::aborted(abort.code, &abort.text)),
+            _ => Err(violation("a message before the tree")),
+        })?;
+    }
+    lens.ok_or_else(|| FrameError::Cut.into())
 }
 
 type Everything = (Vec<(EntryId, Learned)>, Vec<Item>, Vec<Problem>);
@@ -234,7 +270,7 @@ fn converse(
                         continue;
                     }
                     if jobs.send(job).is_err() {
-                        return Err(crate::transfer::frame::FrameError::Cut.into());
+                        return Err(FrameError::Cut.into());
                     }
                 }
             }
@@ -256,7 +292,7 @@ fn converse(
                 take(machine, told, &mut learned)?;
             },
             recv(wire.inbox) -> payload => {
-                let payload = payload.map_err(|_| crate::transfer::frame::FrameError::Cut)??;
+                let payload = payload.map_err(|_| FrameError::Cut)??;
                 payload.for_each(|message, _| match message {
                     Message::Items(list) => {
                         items.extend(list.into_vec());
@@ -297,7 +333,7 @@ fn take(machine: &mut Sender, told: Told, learned: &mut Vec<(EntryId, Learned)>)
         Told::Read(file, outcome) => machine.read(file, outcome),
         Told::Compared(file, first, outcome) => machine.compared(file, first, outcome),
         Told::Patched(lost) => machine.patched(lost),
-        Told::Cut => return Err(crate::transfer::frame::FrameError::Cut.into()),
+        Told::Cut => return Err(FrameError::Cut.into()),
     }
     Ok(())
 }

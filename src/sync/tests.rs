@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Remote, pull, push};
-use super::serve::{Module, Served, serve, serve_account};
+use super::serve::{Asked, Module, Served, Writing, no_module, serve, serve_account};
 use super::*;
 use crate::fs::state;
 use crate::net::{HostPolicy, Identity, Limits, Link, Server, connect, memory_pair};
@@ -67,7 +67,7 @@ impl Bench {
 
     fn module(&self, name: &str, writable: bool) -> Module {
         state::create_dir_all(&self.path(name), 0o755).unwrap();
-        Module { root: self.path(name), writable, owner: true, setid: false }
+        Module::new(self.path(name), if writable { Writing::All } else { Writing::Nothing })
     }
 
     /// Serves `module` over one link while `client` uses the other.
@@ -78,7 +78,10 @@ impl Bench {
         client: impl FnOnce(Link) -> T,
     ) -> (T, Result<Served, SyncError>) {
         std::thread::scope(|threads| {
-            let find = move |name: &str| (name == "m").then_some(module);
+            let find = move |asked: &Asked| match asked.module.as_str() {
+                "m" => Ok(module),
+                name => Err(no_module(name.as_bytes())),
+            };
             let served = threads.spawn(|| serve(theirs, find, &self.options));
             let got = client(ours);
             (got, served.join().unwrap())

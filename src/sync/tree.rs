@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Around, Options, SyncError};
 use crate::fs::{DirRef, Time, os};
 use crate::path::{Escaped, Name, RelPath};
-use crate::scan::{self, Cache, Index, Key, Opener, Scan, ScanError, Side, scan};
+use crate::scan::{self, Cache, Changed, Index, Key, Opener, Scan, ScanError, Side, rescan, scan};
 use crate::snapshot::Profile;
 
 /// Where a tree is.
@@ -129,6 +129,8 @@ pub struct Tree {
     fresh: bool,
     options: scan::Options,
     cache: Option<(Arc<Cache>, Key)>,
+    /// What it was before it was looked at again: the other end may still be that.
+    before: Option<Arc<Scan>>,
 }
 
 impl Tree {
@@ -184,7 +186,8 @@ impl Tree {
         let root = scan.snapshot.root();
         let known = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
         let fresh = known && !scan.is_news();
-        Ok(Tree { place, scan, indexed: index.is_some(), fresh, options: scanning, cache })
+        let indexed = index.is_some();
+        Ok(Tree { place, scan, indexed, fresh, options: scanning, cache, before: None })
     }
 
     /// Counts other attributes than it was scanned for.
@@ -196,6 +199,30 @@ impl Tree {
     /// Scans once more, after changes: no root is known then.
     pub(super) fn rescan(&self, options: &Options) -> Result<Scan, SyncError> {
         Ok(scan(&self.place.root, None, &self.options, &*options.monitor)?)
+    }
+
+    /// Scans a source, reading no file.
+    ///
+    /// # Errors
+    /// As for [`scan`](Tree::scan).
+    pub fn source(place: Place, options: &Options) -> Result<Tree, SyncError> {
+        Tree::scan(place, options.profile, options, false)
+    }
+
+    /// Looks at what has `changed` since it was scanned, and believes that nothing else has. After an error it is what
+    /// it was.
+    ///
+    /// # Errors
+    /// [`SyncError::Scan`] if the root directory cannot be read.
+    pub fn look_again(&mut self, changed: &Changed, options: &Options) -> Result<(), SyncError> {
+        let scan = rescan(&self.place.root, &self.scan, changed, &self.options, &*options.monitor)?;
+        let before = std::mem::replace(&mut self.scan, scan);
+        if before.snapshot.root().is_some() {
+            self.before = Some(Arc::new(before));
+        }
+        self.indexed = true;
+        self.fresh = false;
+        Ok(())
     }
 
     /// Takes what is there after changes.
@@ -228,11 +255,14 @@ impl Tree {
     }
 
     /// What this end remembers of a tree by its root.
-    pub(super) fn remembered(&self, root: &crate::hash::Hash) -> Option<Scan> {
+    pub(super) fn remembered(&self, root: &crate::hash::Hash) -> Option<Arc<Scan>> {
+        if let Some(before) = self.before.as_ref().filter(|scan| scan.snapshot.root() == Some(*root)) {
+            return Some(before.clone());
+        }
         let (cache, _) = self.cache.as_ref()?;
         let mut scan = cache.by_root(root)?.restore(&self.options.params).ok()?;
         set_profile(&mut scan, self.options.profile);
-        (scan.snapshot.root() == Some(*root)).then_some(scan)
+        (scan.snapshot.root() == Some(*root)).then(|| Arc::new(scan))
     }
 }
 

@@ -40,12 +40,13 @@ impl Options {
             },
             named,
             munged: self.munge_links,
+            owner: None,
         })
     }
 
     /// The lens for the destination.
     pub(super) fn destination_lens(&self) -> Lens {
-        Lens { munged: self.munge_links, ..Lens::default() }
+        Lens { munged: self.munge_links, owner: self.owned_by, ..Lens::default() }
     }
 }
 

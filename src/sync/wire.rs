@@ -202,12 +202,14 @@ pub(super) struct Use {
     /// there are differences, does not, so that one of the two always reads.
     pub(super) blocking: bool,
     pub(super) bandwidth_max: Option<u64>,
+    pub(super) receive_max: Option<u64>,
 }
 
 impl Use {
     /// As `options` say, for an end that sends files or does not.
     pub(super) fn new(options: &Options, sender: bool, local: bool) -> Use {
-        Use { compress: options.compress, local, blocking: sender, bandwidth_max: options.bandwidth_max }
+        let Options { compress, bandwidth_max, receive_max, .. } = *options;
+        Use { compress, local, blocking: sender, bandwidth_max, receive_max }
     }
 }
 
@@ -232,11 +234,36 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
     let shared = state.clone();
     let writer = std::thread::spawn(move || write(send, &waiting, &shared, usage.bandwidth_max));
     let (arrived, inbox) = bounded(8);
-    let reader = std::thread::spawn(move || read(recv, frames, &arrived));
+    let reader = std::thread::spawn(move || read(recv, frames, &arrived, Pace::new(usage.receive_max)));
     Wire { outbox: Outbox { frames: queue, state }, inbox, writer: Writer(writer), reader, stats }
 }
 
-#[expect(clippy::disallowed_methods, reason = "keeps to a rate")]
+/// Keeps to a rate.
+struct Pace {
+    rate: Option<u64>,
+    due: Instant,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a rate is one of time")]
+impl Pace {
+    /// `rate` in bytes a second; none is any.
+    fn new(rate: Option<u64>) -> Pace {
+        Pace { rate, due: Instant::now() }
+    }
+
+    /// Counts `len` bytes.
+    fn count(&mut self, len: usize) {
+        let Some(rate) = self.rate else { return };
+        self.due = self.due.max(Instant::now()) + Duration::from_secs_f64(len as f64 / rate.max(1) as f64);
+    }
+
+    /// Waits for as long as what was counted takes.
+    fn wait(&self) {
+        std::thread::sleep(self.due.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tells how long it waited for frames")]
 fn write(
     mut send: Box<dyn SendHalf>,
     waiting: &Receiver<Bytes>,
@@ -244,7 +271,7 @@ fn write(
     bandwidth_max: Option<u64>,
 ) -> Result<(), NetError> {
     let mut watch = Watch::new();
-    let mut due = Instant::now();
+    let mut pace = Pace::new(bandwidth_max);
     loop {
         let asked = Instant::now();
         let frame = match waiting.recv_timeout(SILENCE) {
@@ -258,14 +285,8 @@ fn write(
         };
         watch.starved += asked.elapsed();
         let len = frame.len() as u64;
-        if let Some(rate) = bandwidth_max {
-            let now = Instant::now();
-            if due > now {
-                std::thread::sleep(due - now);
-            }
-            let took = Duration::from_secs_f64(len as f64 / rate.max(1) as f64);
-            due = due.max(now) + took;
-        }
+        pace.wait();
+        pace.count(frame.len());
         send.send(frame)?;
         watch.sent(len, state);
     }
@@ -310,7 +331,12 @@ impl Watch {
     }
 }
 
-fn read(mut recv: Box<dyn RecvHalf>, mut frames: FrameReader, arrived: &Sender<Result<Payload, SyncError>>) {
+fn read(
+    mut recv: Box<dyn RecvHalf>,
+    mut frames: FrameReader,
+    arrived: &Sender<Result<Payload, SyncError>>,
+    mut pace: Pace,
+) {
     let end = loop {
         loop {
             match frames.next() {
@@ -330,7 +356,11 @@ fn read(mut recv: Box<dyn RecvHalf>, mut frames: FrameReader, arrived: &Sender<R
             }
         }
         match recv.recv() {
-            Ok(Some(bytes)) => frames.push(&bytes),
+            Ok(Some(bytes)) => {
+                pace.count(bytes.len());
+                pace.wait();
+                frames.push(&bytes);
+            }
             Ok(None) => break frames.finish().err().map(SyncError::from),
             Err(error) => break Some(error.into()),
         }

@@ -8,8 +8,11 @@
 pub(crate) mod bench;
 mod local;
 mod measure;
+mod owners;
 mod remote;
 mod select;
+mod serve;
 mod sources;
 mod ssh;
 mod told;
+mod watch;

@@ -123,6 +123,13 @@ pub(super) fn tell(summary: &Summary, course: &Course, voice: &Voice) -> io::Res
     out.flush()
 }
 
+/// Writes the totals alone to standard output: a line.
+pub(super) fn round(summary: &Summary, elapsed: Duration) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", in_short(summary, elapsed, false))?;
+    out.flush()
+}
+
 /// The line that rsync begins with.
 pub(super) fn opening(setting: &Setting) -> String {
     format!("{} incremental file list", if setting.received { "receiving" } else { "sending" })

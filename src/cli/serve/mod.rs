@@ -1,28 +1,32 @@
 //! `syncline serve`
 
 mod config;
+mod log;
+mod manager;
+mod metrics;
 mod once;
 mod peers;
 mod sessions;
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use tracing_subscriber::EnvFilter;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use self::config::Config;
+use self::config::{Config, Format, Level};
+use self::log::Sluice;
+use self::metrics::Counters;
 use self::peers::Peers;
 use self::sessions::Sessions;
-use super::error::Usage;
+use super::error::{self, Usage};
 use super::location::DEFAULT_PORT;
 use super::{Done, authorized_peers, cache, home, say};
 use crate::monitor::Monitor;
-use crate::net::{Identity, Limits, NetError, Server};
+use crate::net::{Authoriser, Identity, Limits, NetError, Server};
 use crate::path::RelPath;
 use crate::sync::{Options, Place};
 
@@ -33,11 +37,13 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Serve directories to peers that were trusted with `syncline trust`.
 ///
-/// Prints `listening on ADDR id PEER_ID` when it is ready, a line a session on standard error (SYNCLINE_LOG sets
-/// how much), and stops on SIGTERM or SIGINT when running sessions have ended, after 10 seconds at the latest.
+/// Prints `listening on ADDR id PEER_ID` when it is ready, an event at the begin and the end of each session on
+/// standard error (SYNCLINE_LOG sets how much), and stops on SIGTERM or SIGINT when running sessions have ended,
+/// after 10 seconds at the latest. On SIGHUP it reads the modules of its configuration again. Under systemd it takes
+/// its socket (LISTEN_FDS) and says when it is ready (NOTIFY_SOCKET).
 ///
-/// A peer may write where both the module and its line in authorized_peers say so. A line that says
-/// append-only lets it read and not write: adding without changing is not supported yet.
+/// A peer may do what both the module and its line in authorized_peers allow. Of a module, ro may be read, rw
+/// written too, wo only written, and ao read and added to: what is there neither changes nor goes.
 ///
 /// With --once it serves the one who came by ssh, and nobody else; that is what `syncline sync HOST:PATH` runs.
 #[derive(clap::Args)]
@@ -46,18 +52,27 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// A directory to serve, as NAME=PATH:ro or NAME=PATH:rw; may be given again.
-    #[arg(long = "module", value_name = "NAME=PATH:ro|rw")]
+    /// A directory to serve, as NAME=PATH:MODE with a MODE of ro, rw, wo or ao; may be given again.
+    #[arg(long = "module", value_name = "NAME=PATH:MODE")]
     modules: Vec<OsString>,
 
-    /// A TOML file: `listen`, and a table [modules.NAME] with `path`, `mode` = "ro" or "rw", and perhaps
-    /// `owner` = false to leave owners alone. What the command line says goes before.
+    /// A TOML file: `listen`, `max_connections`, `log`, `metrics`, and a table [modules.NAME] with `path` and `mode`,
+    /// and perhaps `peers`, `max_connections`, `exclude`, `bandwidth`, `max_delete`, `owner`, `setid`. What the
+    /// command line says goes before.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Tell what was understood of the configuration, and end.
+    #[arg(long)]
+    check_config: bool,
+
+    /// How events are written: lines for people, or an object a line.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+
     /// Serve whoever started this, over ssh, for one session, with all that the account may read and write. Keys
     /// and paths come over standard input; the session goes over UDP or over standard input and output.
-    #[arg(long, conflicts_with_all = ["listen", "modules", "config"])]
+    #[arg(long, conflicts_with_all = ["listen", "modules", "config", "check_config", "log_format"])]
     once: bool,
 }
 
@@ -65,59 +80,124 @@ pub(super) fn run(args: Args) -> Done {
     if args.once {
         return once::run();
     }
-    let mut config = args.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
-    for module in &args.modules {
-        let (name, module) = config::module(module)?;
-        config.modules.insert(name, module);
+    let config = args.read()?;
+    if args.check_config {
+        let home = home()?;
+        Peers::load(authorized_peers(&home))?;
+        say(config.to_string().trim_end())?;
+        return Ok(0);
     }
-    if config.modules.is_empty() {
-        return Err(Usage::new("nothing to serve").hint("--module NAME=PATH:ro|rw names a directory").into());
-    }
-    let Some(listen) = args.listen.or(config.listen) else {
-        return Err(Usage::new("no address to listen at").hint("--listen ADDR says where").into());
+    let socket = match (manager::socket()?, &config.listen) {
+        (Some(socket), _) => socket,
+        (None, Some(listen)) => bind(address(listen)?)?,
+        (None, None) => {
+            return Err(Usage::new("no address to listen at").hint("--listen ADDR says where").into());
+        }
     };
-    let listen = address(&listen)?;
-    // Better to hear of a mistyped path now than from the first client.
-    for module in config.modules.values() {
-        Place::open(&module.root)?;
-    }
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
-    start_log("syncline=info");
+    signal_hook::flag::register(SIGHUP, reload.clone())?;
+    log::start(config.log.level.unwrap_or(Level::Info), config.log.format.unwrap_or_default());
 
     let home = home()?;
     let identity = Identity::load_or_create(&home.config)?;
     let peers = Arc::new(Peers::load(authorized_peers(&home))?);
-    let admitting = peers.clone();
-    let server = Server::bind(
-        listen,
-        &identity,
-        Arc::new(move |peer| {
-            let admitted = admitting.admits(peer);
-            if !admitted {
-                tracing::warn!("refused {}: its key is not in authorized_peers", peer);
-            }
-            admitted
-        }),
-        Limits::default(),
-    )?;
+    let mut limits = Limits::default();
+    if let Some(max) = config.connections_max {
+        limits.connections_max = max;
+        limits.connections_per_ip_max = limits.connections_per_ip_max.min(max);
+        limits.connections_per_key_max = limits.connections_per_key_max.min(max);
+    }
+    let server = Arc::new(Server::on(socket, &identity, authoriser(&peers), limits)?);
+    let counters = Arc::new(Counters::new());
+    if let Some(addr) = config.metrics {
+        let server = Arc::downgrade(&server);
+        let refused = move || server.upgrade().map_or(0, |server| server.refused());
+        let addr = metrics::start(addr, counters.clone(), refused).map_err(|source| NetError::Io {
+            op: "listen for metrics",
+            path: None,
+            source,
+        })?;
+        tracing::info!(%addr, "metrics");
+    }
     let options = Options { cache: Some(cache(&home)), monitor: Arc::new(Log), ..Options::default() };
-    let sessions = Sessions::new(config.modules, peers, options);
+    let sessions = Sessions::new(config.modules, peers, options, counters);
     say(format_args!("listening on {} id {}", server.local_addr()?, identity.peer_id()))?;
+    manager::tell("READY=1");
 
     while !stop.load(Ordering::Relaxed) {
+        if reload.swap(false, Ordering::Relaxed) {
+            args.reload(&sessions);
+        }
         match server.accept_within(TICK) {
             Ok(accepted) => sessions.start(accepted)?,
             Err(NetError::Timeout { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    manager::tell("STOPPING=1");
     server.close();
     tracing::info!("stopping");
     sessions.end(FAREWELL);
     Ok(0)
+}
+
+impl Args {
+    /// The configuration file, with what the command line says before it.
+    fn read(&self) -> anyhow::Result<Config> {
+        let mut config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+        for module in &self.modules {
+            let (name, service) = config::module(module)?;
+            config.modules.insert(name, service);
+        }
+        if config.modules.is_empty() {
+            let hint = "--module NAME=PATH:MODE names a directory";
+            return Err(Usage::new("nothing to serve").hint(hint).into());
+        }
+        config.listen = self.listen.clone().or(config.listen);
+        config.log.format = self.log_format.or(config.log.format);
+        if let Some(listen) = &config.listen {
+            address(listen)?;
+        }
+        // Better to hear of a mistyped path now than from the first client.
+        for service in config.modules.values() {
+            Place::open(&service.module.root)?;
+        }
+        Ok(config)
+    }
+
+    /// Serves what the configuration file says now; if that cannot be understood, what was served before.
+    fn reload(&self, sessions: &Sessions) {
+        match self.read() {
+            Ok(config) => {
+                tracing::info!(modules = config.modules.len(), "configuration read again");
+                sessions.replace(config.modules);
+            }
+            Err(error) => {
+                let error = error::one_line(&error::line(&error));
+                tracing::error!(error, "the configuration cannot be read; what was served before still is");
+            }
+        }
+    }
+}
+
+/// Who may begin a session at all; others are noted.
+fn authoriser(peers: &Arc<Peers>) -> Authoriser {
+    let (peers, sluice) = (peers.clone(), Sluice::default());
+    Arc::new(move |peer| {
+        let admitted = peers.admits(peer);
+        #[expect(clippy::disallowed_methods, reason = "strangers may fill the log only so fast")]
+        if !admitted && let Some(held) = sluice.pass(Instant::now()) {
+            tracing::warn!(%peer, held, "refused: its key is not in authorized_peers");
+        }
+        admitted
+    })
+}
+
+fn bind(addr: SocketAddr) -> Result<UdpSocket, NetError> {
+    UdpSocket::bind(addr).map_err(|source| NetError::Io { op: "bind", path: None, source })
 }
 
 fn address(text: &str) -> Result<SocketAddr, Usage> {
@@ -126,14 +206,6 @@ fn address(text: &str) -> Result<SocketAddr, Usage> {
         Usage::new(format!("{text:?} is no address to listen at"))
             .hint("for example 0.0.0.0:4873, or [::]:4873 for both families")
     })
-}
-
-/// Logs to standard error what SYNCLINE_LOG says, or `usually`.
-fn start_log(usually: &str) {
-    let filter = EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| EnvFilter::new(usually));
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    // Only a library that was started before could stand in the way.
-    let _ = log.with_ansi(false).with_target(false).try_init();
 }
 
 /// Tells the log what a session's scan has to say.

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{Log, start_log};
+use super::Log;
+use super::config::{Format, Level};
+use super::log;
 use crate::cli::error::{CODE_SOCKET, CODE_VERSION, line, one_line};
 use crate::cli::{Done, cache, home};
 use crate::net::bootstrap::{BootstrapError, Offer, Request, STDIO_LINE, Token, read_line};
@@ -47,7 +49,7 @@ enum Event {
 
 #[expect(clippy::disallowed_methods, reason = "nobody may hold this process for ever")]
 pub(super) fn run() -> Done {
-    start_log("syncline=error");
+    log::start(Level::Error, Format::Text);
     let deadline = Instant::now() + PATIENCE;
     let (tell, events) = unbounded();
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);

@@ -18,11 +18,7 @@ type Stamp = Option<(SystemTime, u64, u64)>;
 impl Peers {
     /// Reads the file; one that is malformed is an error now, and admits nobody later.
     pub(super) fn load(path: PathBuf) -> Result<Peers, NetError> {
-        let peers = Peers { known: Mutex::new((stamp(&path), AuthorizedPeers::load(&path)?)), path };
-        if peers.with(|known| known.grants().iter().any(|grant| grant.access == Access::AppendOnly)) {
-            tracing::warn!("append-only lines in authorized_peers are read-only for now");
-        }
-        Ok(peers)
+        Ok(Peers { known: Mutex::new((stamp(&path), AuthorizedPeers::load(&path)?)), path })
     }
 
     /// Whether a peer may do anything at all.

@@ -1,29 +1,39 @@
-//! Clients that came in → a thread each, a line in the log each, and an end when the daemon stops.
+//! Clients that came in → a thread each, what the log and the counters say of them, and an end when the daemon
+//! stops.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
 
+use super::config::Service;
+use super::metrics::{Counters, Outcome};
 use super::peers::Peers;
-use crate::cli::error::one_line;
-use crate::net::{Accepted, Access, LinkStats, PeerId};
-use crate::sync::Options;
-use crate::sync::serve::{Module, Served, serve};
+use crate::cli::error::{CODE_SOCKET, one_line};
+use crate::net::{Accepted, LinkStats, PeerId};
+use crate::path::{Escaped, RelPath};
+use crate::sync::serve::{Asked, Module, Served, no_module, serve};
+use crate::sync::{Options, SyncError};
+use crate::transfer::message::Report;
 
 /// What a client is told when the daemon does not wait for it any longer: its link failed.
 const CODE_STOPPED: u32 = 10;
 /// How long that may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// What is served, by name.
+pub(super) type Services = BTreeMap<String, Service>;
+
 /// The sessions of a daemon. How many there can be, the server's limits say.
 #[derive(Clone)]
 pub(super) struct Sessions(Arc<Shared>);
 
 struct Shared {
-    modules: BTreeMap<String, Module>,
+    services: RwLock<Arc<Services>>,
     peers: Arc<Peers>,
     options: Options,
+    counters: Arc<Counters>,
     running: Mutex<Running>,
     ended: Condvar,
 }
@@ -33,12 +43,24 @@ struct Running {
     next: u64,
     /// Not held: a link says goodbye when nobody has it any more.
     links: HashMap<u64, Weak<dyn LinkStats>>,
+    by_module: HashMap<String, usize>,
 }
 
 impl Sessions {
-    pub(super) fn new(modules: BTreeMap<String, Module>, peers: Arc<Peers>, options: Options) -> Sessions {
+    pub(super) fn new(
+        services: Services,
+        peers: Arc<Peers>,
+        options: Options,
+        counters: Arc<Counters>,
+    ) -> Sessions {
         let (running, ended) = (Mutex::default(), Condvar::new());
-        Sessions(Arc::new(Shared { modules, peers, options, running, ended }))
+        let services = RwLock::new(Arc::new(services));
+        Sessions(Arc::new(Shared { services, peers, options, counters, running, ended }))
+    }
+
+    /// Serves something else from now on. Sessions that are running go on as they began.
+    pub(super) fn replace(&self, services: Services) {
+        *self.0.services.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
     }
 
     /// Serves a client on a thread of its own.
@@ -63,47 +85,147 @@ impl Sessions {
     }
 }
 
+/// What a session is about, as far as that is known.
+struct Subject {
+    asked: Option<Asked>,
+    /// The module is one that is served to that peer.
+    is_served: bool,
+}
+
+impl Subject {
+    fn module(&self) -> String {
+        self.asked.as_ref().map(|asked| Escaped(asked.module.as_bytes()).to_string()).unwrap_or_default()
+    }
+
+    fn path(&self) -> RelPath {
+        self.asked.as_ref().map_or_else(RelPath::root, |asked| asked.path.clone())
+    }
+
+    fn direction(&self) -> &'static str {
+        match &self.asked {
+            Some(Asked { push: true, .. }) => "push",
+            Some(_) => "pull",
+            None => "",
+        }
+    }
+
+    /// A label for a counter: never what a client made up.
+    fn label(&self) -> &str {
+        self.asked.as_ref().filter(|_| self.is_served).map_or("", |asked| asked.module.as_str())
+    }
+}
+
 impl Shared {
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "how long a session took is for people")]
     fn serve(&self, client: Accepted) {
         let Accepted { link, from } = client;
-        let (peer, stats) = (link.peer, link.stats.clone());
-        let who = peer.map_or_else(|| "nobody".to_owned(), |peer| peer.fingerprint());
-        let served = serve(link, |name| self.module(peer.as_ref()?, name), &self.options);
+        let (peer, stats, began) = (link.peer, link.stats.clone(), Instant::now());
+        let who = peer.map_or_else(String::new, |peer| peer.fingerprint());
+        let mut subject = Subject { asked: None, is_served: false };
+        let mut seat = None;
+        let find = |asked: &Asked| {
+            subject.asked = Some(asked.clone());
+            let (module, connections_max) = self.module(peer.as_ref(), &asked.module)?;
+            subject.is_served = true;
+            seat = Some(self.seat(&asked.module, connections_max)?);
+            let (path, direction) = (&asked.path, subject.direction());
+            let module_name = &asked.module;
+            tracing::info!(peer = who, %from, module = module_name, %path, direction, "session began");
+            Ok(module)
+        };
+        let served = serve(link, find, &self.options);
         let wire = stats.wire();
-        match served {
-            Ok(Served { target, push, report }) => tracing::info!(
-                "{from} {who} {} {target}: {} created, {} updated, {} moved, {} deleted, {} touched, {} failed; \
-                 {} bytes sent, {} received",
-                if push { "pushed to" } else { "pulled" },
-                report.created,
-                report.updated,
-                report.moved,
-                report.deleted,
-                report.metadata_only,
-                report.failed,
-                wire.sent,
-                wire.received,
-            ),
-            Err(error) => {
-                let code = error.code();
-                let line = crate::cli::error::line(&error.into());
-                tracing::warn!("{from} {who} failed with {code}: {}", one_line(&line));
-            }
-        }
+        let (report, code) = match &served {
+            Ok(Served { report, .. }) => (*report, 0),
+            Err(error) => (Report::default(), error.code()),
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        let outcome = Outcome { code, report, sent: wire.sent, received: wire.received };
+        // Before the log, so that who has read of an end finds it counted.
+        self.counters.ended(subject.label(), &outcome);
+        drop(seat);
+        self.log(&who, from, &subject, &outcome, seconds, served.err());
     }
 
-    /// What a peer gets of a module: what the module allows and its line in authorized_peers too.
-    fn module(&self, peer: &PeerId, name: &str) -> Option<Module> {
-        let access = self.peers.allowed(peer, name)?;
-        let module = self.modules.get(name)?;
-        if access == Access::AppendOnly && module.writable {
-            tracing::warn!("{}: append-only is read-only for now", peer.fingerprint());
+    fn log(
+        &self,
+        peer: &str,
+        from: SocketAddr,
+        subject: &Subject,
+        outcome: &Outcome,
+        seconds: f64,
+        error: Option<SyncError>,
+    ) {
+        let (module, path, direction) = (subject.module(), subject.path(), subject.direction());
+        let Outcome { code, report, sent, received } = outcome;
+        let Some(error) = error else {
+            return tracing::info!(
+                peer,
+                %from,
+                module,
+                %path,
+                direction,
+                code,
+                seconds,
+                sent,
+                received,
+                created = report.created,
+                updated = report.updated,
+                moved = report.moved,
+                deleted = report.deleted,
+                touched = report.metadata_only,
+                failed = report.failed,
+                "session ended"
+            );
+        };
+        let error = one_line(&crate::cli::error::line(&error.into()));
+        tracing::warn!(
+            peer, %from, module, %path, direction, code, seconds, sent, received, error, "session failed"
+        );
+    }
+
+    /// What a peer gets of a module, and how many may use that at a time.
+    fn module(&self, peer: Option<&PeerId>, name: &str) -> Result<(Module, Option<usize>), SyncError> {
+        let services = self.services.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let granted = peer.and_then(|peer| {
+            let access = self.peers.allowed(peer, name)?;
+            let service = services.get(name)?;
+            Some((service.granted(peer, access)?, service.connections_max))
+        });
+        granted.ok_or_else(|| no_module(name.as_bytes()))
+    }
+
+    /// Takes a place among those who use a module.
+    fn seat(&self, module: &str, connections_max: Option<usize>) -> Result<Seat<'_>, SyncError> {
+        let mut running = self.running();
+        let count = running.by_module.entry(module.to_owned()).or_default();
+        if connections_max.is_some_and(|max| *count >= max) {
+            let text = format!("module {module} has as many connections as it may; try again later");
+            return Err(SyncError::Refused { text, code: CODE_SOCKET });
         }
-        Some(Module { writable: module.writable && access == Access::ReadWrite, ..module.clone() })
+        *count += 1;
+        drop(running);
+        self.counters.began(module);
+        Ok(Seat { shared: self, module: module.to_owned() })
+    }
+}
+
+/// A place among those who use a module, held until dropped.
+struct Seat<'a> {
+    shared: &'a Shared,
+    module: String,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.shared.running().by_module.get_mut(&self.module) {
+            *count -= 1;
+        }
+        self.shared.counters.left(&self.module);
     }
 }
 

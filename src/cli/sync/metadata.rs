@@ -1,7 +1,7 @@
 //! Which metadata is kept: everything, unless a flag says otherwise.
 
 use super::super::error::Usage;
-use super::owners::{Mappings, Of};
+use super::super::owners::{Mappings, Of};
 use crate::fs::lens::Chmod;
 use crate::snapshot::{Field, Profile};
 use crate::sync::Options;
@@ -75,9 +75,13 @@ pub(super) struct Metadata {
     #[arg(long, value_name = "FROM:TO,…")]
     groupmap: Option<String>,
 
-    /// Owners and groups go by number: always so here.
-    #[arg(long)]
+    /// Owners and groups go by number, whoever has it there; else by name where both machines have that.
+    #[arg(long, overrides_with = "no_numeric_ids")]
     numeric_ids: bool,
+
+    /// Undo --numeric-ids.
+    #[arg(long, overrides_with = "numeric_ids")]
+    no_numeric_ids: bool,
 }
 
 impl Metadata {
@@ -101,6 +105,7 @@ impl Metadata {
         };
         options.view.users = map(Of::Users, user, &self.usermap)?;
         options.view.groups = map(Of::Groups, group, &self.groupmap)?;
+        options.view.numeric_ids = self.numeric_ids;
         let mut profile = Profile::new(true, self.archive || self.perms);
         for (left_out, field) in [
             (self.no_perms, Field::Mode),

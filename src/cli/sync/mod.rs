@@ -9,12 +9,12 @@ mod links;
 mod list;
 mod metadata;
 mod output;
-mod owners;
 mod plan;
 mod rules;
 mod selection;
 mod sources;
 mod stop;
+mod watch;
 mod writing;
 
 use std::ffi::OsStr;
@@ -34,6 +34,7 @@ use self::plan::Plan;
 use self::selection::Selection;
 use self::sources::{Origin, Sources};
 use self::stop::Stop;
+use self::watch::Watch;
 use self::writing::Writing;
 use super::connect::{Wish, connect};
 use super::error::{self, Usage};
@@ -84,6 +85,9 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "How files are compared and written")]
     writing: Writing,
 
+    #[command(flatten, next_help_heading = "How often")]
+    watch: Watch,
+
     #[command(flatten, next_help_heading = "What is told")]
     output: Output,
 
@@ -105,6 +109,7 @@ pub(super) fn run(args: Args) -> Done {
     let voice = args.output.voice();
     let done = match args.sources.destination() {
         Some(target) if !args.output.list_only => plan_and_sync(&args, target, &voice),
+        _ if args.watch.delay().is_some() => Err(Usage::new("--watch needs a DST").into()),
         _ => list::run(&args, &voice),
     };
     match done {
@@ -127,10 +132,15 @@ pub(super) fn run(args: Args) -> Done {
 fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
     let to = Location::parse(target)?;
     let from = args.sources.origin(args.metadata.archive, args.selection.from0())?;
+    let delay = args.watch.delay();
     let course = args.course(&from, &to, target);
     let log = args.output.log()?;
     let stop = args.stop.after()?;
-    let progress = Arc::new(args.output.watch(under(&from)));
+    let progress = Arc::new(match delay {
+        Some(_) if voice.quiet => Progress::quiet(),
+        Some(_) => Progress::new(false),
+        None => args.output.watch(under(&from)),
+    });
     let home = home()?;
     let run = Run {
         wish: args.connection.wish(),
@@ -147,6 +157,9 @@ fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
     }
     if let Some(time) = stop {
         run.interrupt.after(time, progress.clone())?;
+    }
+    if let Some(delay) = delay {
+        return watch::run(&run, from, to, delay, watch::Telling { voice, course });
     }
     let opened = voice.opening && !voice.quiet && !voice.json;
     if opened {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use super::rules::RuleArgs;
-use crate::scan::{Mounts, Select, Sizes};
+use crate::scan::{Excludes, Mounts, Select, Sizes};
 use crate::sync::Options;
 
 #[derive(clap::Args)]
@@ -52,6 +52,7 @@ impl Selection {
                 _ => Mounts::Omit,
             },
             prune_empty_dirs: self.prune_empty_dirs,
+            above: Excludes::default(),
         };
         Ok(())
     }

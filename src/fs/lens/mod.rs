@@ -2,7 +2,7 @@
 //!
 //! What changes *what is sent* changes it here, below everything else: a scan, its index, the session and the root
 //! then all speak of the tree as it is seen, and both ends still prove the same one. At a destination nothing is seen
-//! otherwise but the targets of links.
+//! otherwise but the targets of links, and what is made may be given to somebody.
 //!
 //! Links are followed only here, and only where whoever owns the process asked for it. A directory that is entered
 //! through a link into one that it lies in is an error, not an endless tree.
@@ -42,6 +42,8 @@ pub struct Lens {
     pub named: bool,
     /// Links are stored so that they lead nowhere, and seen as what they were.
     pub munged: bool,
+    /// Whose everything is that is made: user and group.
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Lens {
@@ -140,6 +142,14 @@ impl Seen {
         Ok(Arc::new(Seen { dir, lens: self.lens.clone(), path: self.path.join(name), way }))
     }
 
+    /// Gives what was made to whom it belongs.
+    fn own(&self, set: impl FnOnce(&Attrs) -> io::Result<()>) -> io::Result<()> {
+        match self.lens.owner {
+            Some(owner) => set(&Attrs { owner: Some(owner), ..Attrs::default() }),
+            None => Ok(()),
+        }
+    }
+
     fn file(&self, file: FileRef) -> FileRef {
         Arc::new(SeenFile { file, lens: self.lens.clone() })
     }
@@ -187,18 +197,24 @@ impl Dir for Seen {
     }
 
     fn create_file(&self, name: &Name, mode: u32) -> io::Result<FileRef> {
-        Ok(self.file(self.dir.create_file(name, mode)?))
+        let file = self.dir.create_file(name, mode)?;
+        self.own(|attrs| file.set_attrs(attrs))?;
+        Ok(self.file(file))
     }
 
     fn create_dir(&self, name: &Name, mode: u32) -> io::Result<DirRef> {
-        self.below(name, self.dir.create_dir(name, mode)?)
+        let dir = self.dir.create_dir(name, mode)?;
+        self.own(|attrs| dir.set_attrs_self(attrs))?;
+        self.below(name, dir)
     }
 
     fn create_symlink(&self, name: &Name, target: &[u8]) -> io::Result<()> {
         if self.lens.munged {
-            return self.dir.create_symlink(name, &links::munge(target));
+            self.dir.create_symlink(name, &links::munge(target))?;
+        } else {
+            self.dir.create_symlink(name, target)?;
         }
-        self.dir.create_symlink(name, target)
+        self.own(|attrs| self.dir.set_attrs(name, attrs))
     }
 
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {

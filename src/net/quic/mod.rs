@@ -151,7 +151,8 @@ pub fn connect(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let endpoint = endpoint(&runtime, local, None, limits)?;
+    let socket = UdpSocket::bind(local).map_err(NetError::io("bind"))?;
+    let endpoint = endpoint(&runtime, socket, None, limits)?;
     match runtime.block_on(link::within(Some(deadline), open(&endpoint, config, addr))) {
         Some(Ok(opened)) => link::quic_link(opened, None, limits.stall, runtime)
             .ok_or_else(|| NetError::Connect { addr, reason: "the server showed no key".to_owned() }),
@@ -196,11 +197,10 @@ fn runtime() -> Result<Arc<Runtime>, NetError> {
 
 fn endpoint(
     runtime: &Runtime,
-    addr: SocketAddr,
+    socket: UdpSocket,
     server: Option<quinn::ServerConfig>,
     limits: &Limits,
 ) -> Result<Endpoint, NetError> {
-    let socket = UdpSocket::bind(addr).map_err(NetError::io("bind"))?;
     if let Ok(state) = udp::UdpSocketState::new((&socket).into()) {
         // Best effort: a small buffer costs packets, and so speed, but nothing else.
         let _ = state.set_send_buffer_size((&socket).into(), limits.socket_buffer_bytes);

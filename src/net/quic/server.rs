@@ -1,7 +1,8 @@
 //! A bound socket → authenticated links, one for each client that may come in.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -27,6 +28,7 @@ pub struct Server {
     endpoint: Endpoint,
     arrivals: Receiver<Arrival>,
     listener: AbortHandle,
+    refused: Arc<AtomicU64>,
     stall: Option<Duration>,
     runtime: Arc<Runtime>,
 }
@@ -58,6 +60,20 @@ impl Server {
         authoriser: Authoriser,
         limits: Limits,
     ) -> Result<Server, NetError> {
+        let socket = UdpSocket::bind(addr).map_err(NetError::io("bind"))?;
+        Server::on(socket, identity, authoriser, limits)
+    }
+
+    /// As [`bind`](Server::bind), at a socket that is bound already.
+    ///
+    /// # Errors
+    /// [`NetError::Io`] if the socket cannot be used.
+    pub fn on(
+        socket: UdpSocket,
+        identity: &Identity,
+        authoriser: Authoriser,
+        limits: Limits,
+    ) -> Result<Server, NetError> {
         let crypto = QuicServerConfig::try_from(tls::server(identity, authoriser))
             .expect("the suites include the one for initial packets");
         let mut tokens = ValidationTokenConfig::default();
@@ -75,13 +91,14 @@ impl Server {
         near.transport_config(Arc::new(transport(&limits, true, 1)));
 
         let runtime = runtime()?;
-        let endpoint = endpoint(&runtime, addr, Some(config), &limits)?;
+        let endpoint = endpoint(&runtime, socket, Some(config), &limits)?;
         let stall = limits.stall;
         // As many as there can be slots, so that sending never waits.
         let (queue, arrivals) = bounded(limits.connections_max);
-        let listening = listen(endpoint.clone(), limits, Arc::new(near), queue);
+        let refused = Arc::new(AtomicU64::new(0));
+        let listening = listen(endpoint.clone(), limits, Arc::new(near), queue, refused.clone());
         let listener = runtime.spawn(listening).abort_handle();
-        Ok(Server { endpoint, arrivals, listener, stall, runtime })
+        Ok(Server { endpoint, arrivals, listener, refused, stall, runtime })
     }
 
     /// The address at which clients arrive, with the port that the system chose if none was given.
@@ -90,6 +107,12 @@ impl Server {
     /// [`NetError::Io`] if the system does not tell.
     pub fn local_addr(&self) -> Result<SocketAddr, NetError> {
         self.endpoint.local_addr().map_err(NetError::io("ask for the local address"))
+    }
+
+    /// How many clients were turned away: not authorised, beyond a limit, or none that speak this.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Waits for a client that is authenticated, authorised and within the limits. Others are turned away
@@ -153,7 +176,13 @@ impl std::fmt::Debug for Server {
 }
 
 /// `near`: how to behave towards clients on this machine.
-async fn listen(endpoint: Endpoint, limits: Limits, near: Arc<ServerConfig>, queue: Sender<Arrival>) {
+async fn listen(
+    endpoint: Endpoint,
+    limits: Limits,
+    near: Arc<ServerConfig>,
+    queue: Sender<Arrival>,
+    refused: Arc<AtomicU64>,
+) {
     let deadline = limits.handshake;
     let gate = Gate::new(limits);
     while let Some(incoming) = endpoint.accept().await {
@@ -162,15 +191,21 @@ async fn listen(endpoint: Endpoint, limits: Limits, near: Arc<ServerConfig>, que
             Verdict::Retry => {
                 let _ = incoming.retry();
             }
-            Verdict::Refuse => incoming.refuse(),
+            Verdict::Refuse => {
+                refused.fetch_add(1, Ordering::Relaxed);
+                incoming.refuse();
+            }
             Verdict::Enter(place) => {
-                let queue = queue.clone();
+                let (queue, refused) = (queue.clone(), refused.clone());
                 let near = from.ip().to_canonical().is_loopback().then(|| near.clone());
                 tokio::spawn(async move {
-                    match tokio::time::timeout(deadline, greet(incoming, near, place)).await {
-                        Ok(Ok(arrival)) => drop(queue.try_send(arrival)),
-                        Ok(Err(reason)) => tracing::info!(%from, reason, "client turned away"),
-                        Err(_) => tracing::info!(%from, "client turned away: handshake too slow"),
+                    let greeted = tokio::time::timeout(deadline, greet(incoming, near, place)).await;
+                    match greeted.unwrap_or_else(|_| Err("handshake too slow".to_owned())) {
+                        Ok(arrival) => drop(queue.try_send(arrival)),
+                        Err(reason) => {
+                            refused.fetch_add(1, Ordering::Relaxed);
+                            tracing::debug!(%from, reason, "client turned away");
+                        }
                     }
                 });
             }

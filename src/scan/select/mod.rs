@@ -21,6 +21,7 @@
 //! # Ok::<(), syncline::scan::RuleError>(())
 //! ```
 
+mod above;
 mod git;
 mod glob;
 mod parse;
@@ -28,6 +29,7 @@ mod pattern;
 mod rule;
 mod scope;
 
+pub use above::Excludes;
 pub use parse::{Origin, RuleError, RuleFiles};
 pub use rule::Side;
 pub(super) use scope::{Scope, Standing, Subject};
@@ -64,6 +66,8 @@ pub struct Select {
     /// Directories of the source in which nothing but directories takes part are left out, unless a rule of the
     /// command line protects them.
     pub prune_empty_dirs: bool,
+    /// Names that neither end may know of, whatever the rules say: a server's own. They go to no peer.
+    pub above: Excludes,
 }
 
 /// Sizes of files, both bounds included.
@@ -124,6 +128,15 @@ impl Select {
         *self == Select::default()
     }
 
+    /// Whether a name takes part by its path and kind alone.
+    pub(super) fn decides_by_name(&self) -> bool {
+        let Select { sizes, mounts, prune_empty_dirs, .. } = *self;
+        Scope::of(self).is_plain()
+            && sizes == Sizes::default()
+            && mounts == Mounts::Cross
+            && !prune_empty_dirs
+    }
+
     /// Whether the sender copies a file of that size.
     pub(super) fn has_size(&self, size: u64) -> bool {
         self.sizes.allow(size)
@@ -157,8 +170,16 @@ impl Select {
 
     /// Bytes that differ for any two values that may select differently.
     pub(super) fn key(&self) -> Vec<Vec<u8>> {
-        let Select { rules: _, delete_excluded, nul_ends_lines, gitignore, sizes, mounts, prune_empty_dirs } =
-            self;
+        let Select {
+            rules: _,
+            delete_excluded,
+            nul_ends_lines,
+            gitignore,
+            sizes,
+            mounts,
+            prune_empty_dirs,
+            above,
+        } = self;
         let mut parts = self.texts();
         let flags = [
             *delete_excluded,
@@ -171,6 +192,7 @@ impl Select {
         let flags = flags.into_iter().map(u8::from).chain([*mounts as u8]);
         let bounds = [sizes.min, sizes.max].into_iter().flat_map(|size| size.unwrap_or(0).to_le_bytes());
         parts.push(flags.chain(bounds).collect());
+        parts.extend(above.key());
         parts
     }
 }

@@ -37,6 +37,11 @@ pub(in crate::scan) struct Standing {
 }
 
 impl Standing {
+    /// What neither end may know of.
+    pub(in crate::scan) fn untouchable() -> Standing {
+        Standing { is_hidden: true, is_protected: true, stays_in_deleted: true, is_certain: true }
+    }
+
     /// The same of what is not deleted in any case.
     pub(in crate::scan) fn kept(self) -> Standing {
         Standing { is_protected: true, stays_in_deleted: true, ..self }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use crate::scan::{PATTERN_BYTES_MAX, RULES_MAX, RuleError, Select};
+use super::bed::path;
+use crate::scan::{Excludes, PATTERN_BYTES_MAX, RULES_MAX, RuleError, Select};
 
 fn filter(patterns: &[&str]) -> Select {
     let patterns: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
@@ -127,5 +128,43 @@ proptest! {
     #[test]
     fn no_pattern_panics(pattern in prop::collection::vec(any::<u8>(), 1..40), path in "[a-c/\\[\\]]{0,20}") {
         let _ = Select::excluding(&[&pattern]).unwrap().hides(path.as_bytes(), true);
+    }
+}
+
+fn excludes(patterns: &[&str]) -> Excludes {
+    let patterns: Vec<Vec<u8>> = patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
+    Excludes::new(&patterns).unwrap()
+}
+
+#[test]
+fn patterns_of_a_directory_above_see_the_whole_way() {
+    let above = excludes(&["/a/b/x", "b/y", "*.o", "/z"]);
+    let below = above.below(&path("a/b"));
+    for (name, expected) in
+        [("x", true), ("y", true), ("c/y", false), ("c/m.o", true), ("z", false), ("a/b/x", false)]
+    {
+        assert_eq!(below.excludes(name.as_bytes(), false), expected, "{name}");
+    }
+    // Elsewhere they mean something else, and a cache must know.
+    let key = |above: &Excludes| Select { above: above.clone(), ..Select::default() }.key();
+    assert_ne!(key(&below), key(&above.below(&path("a/c"))));
+    assert_ne!(key(&above), key(&below));
+    assert_eq!(above.below(&path("a")).below(&path("b")), below);
+}
+
+#[test]
+fn a_way_is_excluded_where_any_of_its_names_is() {
+    let excludes = excludes(&["/a/b", "dir/", "*.o"]);
+    for (way, expected) in [
+        ("", false),
+        ("a", false),
+        ("a/b", true),
+        ("a/b/c", true),
+        ("x/dir", true),
+        ("x/dir/y", true),
+        ("x.o", true),
+        ("x/y", false),
+    ] {
+        assert_eq!(excludes.excludes_way(&path(way)), expected, "{way}");
     }
 }

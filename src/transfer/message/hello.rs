@@ -66,6 +66,8 @@ pub struct View {
     pub drop_unsafe: bool,
     /// All symbolic links are left out.
     pub drop_all: bool,
+    /// Owners are numbers, whatever their names are.
+    pub numeric_ids: bool,
 }
 
 /// What a reference is for: another tree at the destination, of which files stand for those that are not there.

@@ -36,6 +36,8 @@ pub const REQUEST_MAX: usize = 4096;
 pub const SPARED_MAX: usize = 128;
 /// Paths of one [`Message::Named`] at most.
 pub const NAMED_MAX: usize = 128;
+/// Users, or groups, of one [`Message::Names`] at most.
+pub const OWNERS_MAX: usize = 1024;
 /// Rules at most.
 pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
@@ -647,6 +649,21 @@ pub enum Message<'a> {
     Spared(Bounded<RelPath, SPARED_MAX>),
     /// Client → server, behind `Hello`: (a part of) the paths that are named, and how far they reach.
     Named(Bounded<(RelPath, Reach), NAMED_MAX>),
+    /// Sender → receiver, before its last `Tree`, once at most: names of owners and groups in its tree. Answered by
+    /// `Ids`, which are those that the sender's tree has from then on.
+    Names {
+        /// Owners, of whom no two are one.
+        users: Bounded<Text, OWNERS_MAX>,
+        /// Groups.
+        groups: Bounded<Text, OWNERS_MAX>,
+    },
+    /// Receiver → sender: who has these names there, in their order.
+    Ids {
+        /// Owners.
+        users: Bounded<Option<u32>, OWNERS_MAX>,
+        /// Groups.
+        groups: Bounded<Option<u32>, OWNERS_MAX>,
+    },
 }
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.

@@ -13,6 +13,7 @@ use super::{
     kind_of, limits, meta_change, violation,
 };
 use crate::hash::Hash;
+use crate::path::RelPath;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
 use crate::transfer::locals::Reference;
 use crate::transfer::message::{MetaCoder, Purpose, WireChild, WireMeta};
@@ -114,6 +115,8 @@ impl Receiver {
                 self.wanted.refresh.push(id);
             }
         } else if let Some(theirs) = theirs.filter(|_| own.is_none() && self.populated)
+            // One that is the same elsewhere may hold what is refused here.
+            && self.refuses.is_none()
             && let Some(base) = { self.locals.dir(&self.own, theirs.content) }
         {
             let place = self.place_of(mirror);
@@ -241,8 +244,13 @@ impl Receiver {
                 self.extra(extra);
             }
             let own = own_ids.next_if(|id| snapshot.entry(*id).name == listed.entry.name);
-            let pair = self.ruled(listed, own);
-            paired.extend(pair.and_then(|pair| self.referred(pair, mirror)));
+            paired.extend(if self.is_refused(mirror, &listed) {
+                let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
+                own.map(|id| Pair::new(Listed::own(snapshot.entry(id)), own))
+            } else {
+                let pair = self.ruled(listed, own);
+                pair.and_then(|pair| self.referred(pair, mirror))
+            });
         }
         for id in own_ids {
             self.extra(id);
@@ -250,19 +258,33 @@ impl Receiver {
         paired
     }
 
+    /// Whether the caller takes nothing of an entry; then that is noted.
+    fn is_refused(&mut self, mirror: DirId, listed: &Listed) -> bool {
+        let Some(refuses) = self.refuses.as_ref().filter(|_| listed.id.is_some()) else { return false };
+        let path = self.dir_path(mirror).join(&listed.entry.name);
+        if !refuses(&path, listed.dir.is_some()) {
+            return false;
+        }
+        self.deviates = true;
+        self.refused.get_or_insert((path, 0)).1 += 1;
+        true
+    }
+
     /// An entry of the source as the caller's rules leave it; `None` if it is skipped.
     fn ruled(&mut self, mut listed: Listed, own: Option<EntryId>) -> Option<Pair> {
         let updates = self.options.updates;
-        if listed.id.is_none() || updates == Updates::default() {
+        if listed.id.is_none() || updates == Updates::default() && self.refuses.is_none() {
             return Some(Pair::new(listed, own));
         }
         let snapshot = self.own.clone();
         let ours = own.map(|own| snapshot.entry(own));
         if let Node::File { size, root, link: Some(first) } = &listed.entry.node {
+            let refused = self.is_way_refused(first);
             let first = snapshot.find_path(first).map(|id| snapshot.entry(id));
             let alone = Node::File { size: *size, root: *root, link: None };
             let alone = Entry { node: alone, ..listed.entry.clone() };
-            if let Verdict::Keep | Verdict::Skip = update::verdict(&updates, &alone, first) {
+            let verdict = update::verdict(&updates, &alone, first);
+            if refused || matches!(verdict, Verdict::Keep | Verdict::Skip) {
                 // Its first name will not be this file.
                 self.deviates = true;
                 listed.entry = alone;
@@ -290,6 +312,16 @@ impl Receiver {
                 Some(Pair { same, ..Pair::new(listed, own) })
             }
         }
+    }
+
+    /// Whether a file, or a directory above it, is refused.
+    fn is_way_refused(&self, file: &RelPath) -> bool {
+        let Some(refuses) = &self.refuses else { return false };
+        let mut way = RelPath::root();
+        file.components().any(|name| {
+            way = way.join(&name);
+            refuses(&way, way != *file)
+        })
     }
 
     /// A file that the destination lacks, with the reference that has it; `None` if that is enough.

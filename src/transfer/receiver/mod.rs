@@ -92,6 +92,9 @@ impl Default for Options {
     }
 }
 
+/// Says of a path of the sender, and of whether it is a directory, that nothing of it is taken.
+pub type Refuses = Box<dyn Fn(&RelPath, bool) -> bool + Send>;
+
 /// A file of the sender's tree that is made here: its number at the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u32);
@@ -290,6 +293,9 @@ pub enum Output {
 /// The destination's half of a session.
 pub struct Receiver {
     options: Options,
+    refuses: Option<Refuses>,
+    /// The first name that was refused, and how many were.
+    refused: Option<(RelPath, u64)>,
     own: Arc<Snapshot>,
     locals: Locals,
     /// Whether the destination has anything at all to compare with or copy from.
@@ -375,6 +381,21 @@ impl Receiver {
         protected: Protected,
         options: Options,
     ) -> Result<Receiver, ProtocolError> {
+        Receiver::refusing(own, locals, theirs, protected, options, None)
+    }
+
+    /// As [`new`](Receiver::new), but of names that are refused nothing is made, and what is there stays as it is.
+    ///
+    /// # Errors
+    /// As for [`new`](Receiver::new).
+    pub fn refusing(
+        own: Arc<Snapshot>,
+        locals: Locals,
+        theirs: Tree,
+        protected: Protected,
+        options: Options,
+        refuses: Option<Refuses>,
+    ) -> Result<Receiver, ProtocolError> {
         for (what, claimed, max) in [
             ("tree", theirs.entries, limits::ENTRIES_MAX),
             ("number of files", theirs.files, limits::ENTRIES_MAX),
@@ -386,10 +407,13 @@ impl Receiver {
         }
         let meta = MetaCoder::default().decode(theirs.meta).ok_or_else(|| violation("bad metadata"))?;
         // What is not to be made is not to be streamed either.
-        let populated = own.entry_count() > 0 || locals.has_leftovers() || options.updates.existing;
+        let selective = options.updates.existing || refuses.is_some();
+        let populated = own.entry_count() > 0 || locals.has_leftovers() || selective;
         let mirror = Builder::new(own.profile(), own.params().clone(), meta);
         let mut receiver = Receiver {
             options,
+            refuses,
+            refused: None,
             populated,
             named: 0,
             named_bytes: 0,
@@ -544,6 +568,12 @@ impl Receiver {
     #[must_use]
     pub fn theirs(&self) -> &Tree {
         &self.theirs
+    }
+
+    /// The first name that was refused, and how many were.
+    #[must_use]
+    pub fn refused(&self) -> Option<&(RelPath, u64)> {
+        self.refused.as_ref()
     }
 
     /// Exchanges that nothing else overlapped. How far the session is, in files and bytes, is the driver's

@@ -188,6 +188,11 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::ChunkSteps { file: 5, more: false, steps: list(chunk_steps(chunk)) },
         Message::Spared(list(vec![path("a/large"), path("b")])),
         Message::Named(list(vec![(path("a/b"), Reach::All), (path("c"), Reach::Names)])),
+        Message::Names {
+            users: list(vec![text("www-data"), text("ann")]),
+            groups: list(vec![text("staff")]),
+        },
+        Message::Ids { users: list(vec![Some(33), None]), groups: list(vec![Some(300)]) },
     ]
 }
 

@@ -1,13 +1,18 @@
 //! A workbench: a folder with a home of its own, the program, and what to look for in what it did.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// A name: its path, mode, time, and bytes.
+type Listed = (PathBuf, u32, i64, i64, Vec<u8>);
 
 pub(crate) struct Bench {
     dir: TempDir,
@@ -91,25 +96,39 @@ impl Bench {
         }
     }
 
-    fn listing(&self, name: &str) -> Vec<(PathBuf, u32, i64, i64, Vec<u8>)> {
+    /// Whether two trees do so now; one that changes meanwhile, or is not there, does not.
+    pub(crate) fn is_equal(&self, a: &str, b: &str) -> bool {
+        match (self.try_listing(a), self.try_listing(b)) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    fn listing(&self, name: &str) -> Vec<Listed> {
+        self.try_listing(name).unwrap()
+    }
+
+    fn try_listing(&self, name: &str) -> io::Result<Vec<Listed>> {
         let root = self.path(name);
         let mut open = vec![root.clone()];
         let mut listed = Vec::new();
         while let Some(path) = open.pop() {
-            let meta = path.symlink_metadata().unwrap();
+            let meta = path.symlink_metadata()?;
             let bytes = if meta.is_dir() {
-                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                for entry in fs::read_dir(&path)? {
+                    open.push(entry?.path());
+                }
                 Vec::new()
             } else if meta.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+                fs::read_link(&path)?.into_os_string().into_encoded_bytes()
             } else {
-                fs::read(&path).unwrap()
+                fs::read(&path)?
             };
             let path = path.strip_prefix(&root).unwrap().to_owned();
             listed.push((path, meta.mode(), meta.mtime(), meta.mtime_nsec(), bytes));
         }
         listed.sort();
-        listed
+        Ok(listed)
     }
 
     /// Starts a daemon with the home `server`, which lets in the client of `home`.
@@ -128,7 +147,11 @@ impl Bench {
 
     /// Starts a daemon, and waits until it is ready.
     pub(crate) fn start(&self, args: &[&str]) -> Daemon {
-        let mut command = self.command("server", args);
+        self.spawn(self.command("server", args))
+    }
+
+    /// Starts a daemon by another command, and waits until it is ready.
+    pub(crate) fn spawn(&self, mut command: Command) -> Daemon {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -138,7 +161,15 @@ impl Bench {
             child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
             panic!("{line:?} {err}")
         };
-        Daemon { addr: addr.to_owned(), id: id.to_owned(), child }
+        // Read all the while, so that the daemon can always write.
+        let log = Arc::new(Mutex::new(String::new()));
+        let (err, heard) = (child.stderr.take().unwrap(), log.clone());
+        let listening = std::thread::spawn(move || {
+            for line in BufReader::new(err).lines() {
+                heard.lock().unwrap().push_str(&(line.unwrap() + "\n"));
+            }
+        });
+        Daemon { addr: addr.to_owned(), id: id.to_owned(), child, log, listening: Some(listening) }
     }
 }
 
@@ -167,6 +198,8 @@ pub(crate) struct Daemon {
     pub(crate) addr: String,
     pub(crate) id: String,
     child: Child,
+    log: Arc<Mutex<String>>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -177,9 +210,18 @@ impl Daemon {
     /// Asks it to stop, and gives its exit code and its log.
     pub(crate) fn stop(mut self) -> (i32, String) {
         terminate(&self.child);
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code().unwrap_or(-1), log)
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        self.listening.take().unwrap().join().unwrap();
+        (code, self.log.lock().unwrap().clone())
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// A line of its log so far that has this in it.
+    pub(crate) fn log_line(&self, part: &str) -> Option<String> {
+        self.log.lock().unwrap().lines().find(|line| line.contains(part)).map(str::to_owned)
     }
 }
 

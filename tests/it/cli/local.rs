@@ -217,7 +217,7 @@ fn mistakes_on_the_command_line_exit_with_1() {
     check(&["sync", "src", "host:dst", "--syncline-path=-x"], "does not begin with -");
     check(&["serve", "--listen", "127.0.0.1:0"], "nothing to serve");
     check(&["serve", "--listen", "x", "--module", "m=src:ro"], "no address");
-    check(&["serve", "--listen", "127.0.0.1:0", "--module", "m=src"], "neither :ro nor :rw");
+    check(&["serve", "--listen", "127.0.0.1:0", "--module", "m=src"], "no mode at the end");
     bench.write("bad.toml", "listen = '127.0.0.1:0'\nfrob = 1\n");
     check(&["serve", "--config", "bad.toml"], "line 2: unknown field");
     check(&["trust", "sl1x"], "PEER_ID");

@@ -25,7 +25,7 @@ use super::bed::can_run;
 const NOW: i64 = 1_700_000_000;
 
 /// Whether an rsync is here whose behaviour is the one that is documented.
-fn has_rsync() -> bool {
+pub(super) fn has_rsync() -> bool {
     let version = Command::new("rsync").arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     can_run("no rsync 3 is installed", version.is_ok_and(|version| version.contains("version 3.")))

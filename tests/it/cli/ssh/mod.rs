@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use self::sshd::Sshd;
 use super::bench::{Ran, noise};
+use super::watch::Watching;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_syncline");
 /// What is said when the session has to go over ssh.
@@ -70,6 +71,20 @@ fn both_ways_over_ssh_give_one_root_and_then_send_nothing() {
         assert_eq!((&followed["moved"], &followed["root"]), (&1.into(), &moved["root"]), "{how:?}");
         fs::rename(sshd.bench.path("src/moved"), sshd.bench.path("src/dir")).unwrap();
     }
+}
+
+#[test]
+fn a_destination_behind_ssh_follows_its_source() {
+    let Some(sshd) = sshd() else { return };
+    let there = sshd.at("there/");
+    let watch = ["--watch", "--watch-delay=0.05", "--delete", "src/", &there];
+    let mut watching = Watching::spawn(sshd.command_of(PROGRAM, &watch));
+    watching.until_equal(&sshd.bench, "src", "there");
+    sshd.bench.write("src/dir/new", "n");
+    watching.until_equal(&sshd.bench, "src", "there");
+    fs::rename(sshd.bench.path("src/dir"), sshd.bench.path("src/moved")).unwrap();
+    watching.until_equal(&sshd.bench, "src", "there");
+    assert_eq!(watching.stop(), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! `--chown`, `--usermap`, `--groupmap` → ranges of numeric ids and what they are seen as.
+//! Users and groups as they are written, `--usermap` and its like → numeric ids.
 
-use super::super::error::Usage;
+use super::error::Usage;
 use crate::codec::Bounded;
 use crate::transfer::message::MAPPINGS_MAX;
 
@@ -23,7 +23,7 @@ impl Of {
     }
 
     /// An id, by number or by this machine's name for it.
-    fn read(self, text: &str) -> Result<u32, Usage> {
+    pub(super) fn read(self, text: &str) -> Result<u32, Usage> {
         let what = if self == Of::Users { "user" } else { "group" };
         text.parse()
             .ok()
