@@ -14,7 +14,8 @@ use crate::net::{self, Home, HostPolicy, Identity, KnownHosts, Limits, Link, Net
 
 /// How long a server may take to answer at all, if the user does not say.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A server that has not answered for so long is said to be silent, while it is waited for.
+/// A server that has not answered for so long is said to be silent, while it is waited for: within five seconds a user
+/// knows.
 const SILENCE: Duration = Duration::from_secs(4);
 /// A machine that is there, but has to read its disk, is given at least so long.
 const STALL_MIN: Duration = Duration::from_secs(20);

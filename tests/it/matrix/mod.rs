@@ -28,7 +28,7 @@
 //! | 22 | a network dead for 1 s, 30 s, for ever | goes on; goes on; 30 | [`network`]`::a_network_that_is_dead_for_a_second_delays_the_run`, `…half_a_minute…` (ignored: long), `…for_ever_is_a_timeout_and_the_next_run_goes_on` |
 //! | 23 | an address that changes | goes on | [`network`]`::a_client_whose_address_changes_goes_on` |
 //! | 24 | loss, reordering, duplicates, small packets | every byte arrives | [`network`]`::loss_reordering_duplicates_and_small_packets_change_no_byte` |
-//! | 25 | UDP blocked | told within 5 s, or over ssh | [`network`]`::a_server_that_no_packet_reaches_is_said_to_be_silent_within_five_seconds`; `cli::ssh::without_udp_the_session_goes_over_ssh_and_says_so` |
+//! | 25 | UDP blocked | told within 5 s (`cli::connect`), or over ssh | [`network`]`::a_server_that_no_packet_reaches_is_said_to_be_silent_long_before_it_is_given_up`; `cli::ssh::without_udp_the_session_goes_over_ssh_and_says_so` |
 //! | 26 | another key of the server | 40, with both keys | `cli::remote::a_server_whose_key_changed_is_refused_whatever_is_asked_for` |
 //! | 27 | another protocol version | 2, with both versions | [`peer`]`::a_server_of_another_version_is_told_apart_with_both_versions`; `cli::ssh::what_stands_in_the_way_is_told_with_its_code` |
 //! | 28 | 2⁶³ bytes, 10⁹ entries | 22 before anything is held | [`peer`]`::claims_beyond_all_limits_end_the_session_before_anything_is_held` |

@@ -125,20 +125,19 @@ fn loss_reordering_duplicates_and_small_packets_change_no_byte() {
 
 /// Row 25. Over ssh: `cli::ssh::without_udp_the_session_goes_over_ssh_and_says_so`.
 #[test]
-fn a_server_that_no_packet_reaches_is_said_to_be_silent_within_five_seconds() {
+fn a_server_that_no_packet_reaches_is_said_to_be_silent_long_before_it_is_given_up() {
     let bench = Bench::new();
     bench.write("src/f", "f");
     // A socket that is bound and silent, as behind a firewall that drops UDP.
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let host = silent.local_addr().unwrap().to_string();
     let mut command = bench.command("home", &["sync", "src/", &format!("syncline://{host}/m")]);
-    let began = Instant::now();
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
-    let took = began.elapsed();
+    let goes_on = child.try_wait().unwrap().is_none();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(said.contains(&host) && said.contains("UDP may be blocked"), "{said}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(goes_on, "it is said when there is nothing more to wait for");
 }
