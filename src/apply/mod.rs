@@ -87,6 +87,14 @@ pub enum ApplyError {
         /// Where.
         path: RelPath,
     },
+    /// The file system takes the name for another one that is there: it folds case, or the forms of a letter.
+    #[error("{path}: the file system takes this name for {other}")]
+    Folded {
+        /// The name.
+        path: RelPath,
+        /// The one that is there.
+        other: RelPath,
+    },
     /// What was written could not be made durable. Never tried again: the kernel may have dropped it.
     #[error("the destination cannot be made durable: {source}")]
     NotDurable {
@@ -109,7 +117,8 @@ impl ApplyError {
             | ApplyError::InTheWay { path }
             | ApplyError::Kept { path, .. }
             | ApplyError::NoTarget { path, .. }
-            | ApplyError::Mount { path } => path.clone(),
+            | ApplyError::Mount { path }
+            | ApplyError::Folded { path, .. } => path.clone(),
             ApplyError::NotDurable { .. } | ApplyError::NoExchange => RelPath::root(),
         }
     }
@@ -123,7 +132,10 @@ impl ApplyError {
             | ApplyError::NotDurable { .. }
             | ApplyError::NoExchange
             | ApplyError::Mount { .. } => true,
-            ApplyError::InTheWay { .. } | ApplyError::Kept { .. } | ApplyError::NoTarget { .. } => false,
+            ApplyError::InTheWay { .. }
+            | ApplyError::Kept { .. }
+            | ApplyError::NoTarget { .. }
+            | ApplyError::Folded { .. } => false,
             ApplyError::Io { source, .. } => matches!(
                 rustix::io::Errno::from_io_error(source),
                 Some(

@@ -3,5 +3,6 @@
 mod bed;
 mod crash;
 mod faults;
+mod folding;
 mod property;
 mod whole;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use super::error::one_line;
 use super::known_hosts;
 use super::location::Server;
 use super::progress::Progress;
@@ -13,6 +14,9 @@ use crate::net::{self, Home, HostPolicy, Identity, KnownHosts, Limits, Link, Net
 
 /// How long a server may take to answer at all, if the user does not say.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// A server that has not answered for so long is said to be silent, while it is waited for: within five seconds a user
+/// knows.
+const SILENCE: Duration = Duration::from_secs(4);
 /// A machine that is there, but has to read its disk, is given at least so long.
 const STALL_MIN: Duration = Duration::from_secs(20);
 /// An address is tried when the one before it has not answered for so long (RFC 8305, section 5).
@@ -52,7 +56,8 @@ pub(super) fn connect(
         let policy = HostPolicy::known_hosts(hosts, &host, accept);
         let (host, identity, timeout) = (host.clone(), identity.clone(), wish.timeout);
         let deadline = wish.contimeout.or(timeout).unwrap_or(PATIENCE);
-        race(&addrs, &Attempt { host, identity, policy, timeout, deadline })
+        let attempt = Attempt { host, identity, policy, timeout, deadline };
+        told_if_silent(&attempt.host, || race(&addrs, &attempt))
     };
     let result = match attempt(wish.accept_new) {
         Err(NetError::UnknownHost { host, peer }) if progress.pause(|| ask(&host, &peer))? => {
@@ -68,6 +73,25 @@ pub(super) fn connect(
         KnownHosts::remember(&path, &host, peer)?;
     }
     Ok(result?)
+}
+
+/// Connects; if that takes longer than [`SILENCE`], says so meanwhile: a user whose packets are dropped on the way should
+/// not wonder for the whole of [`PATIENCE`].
+fn told_if_silent<T>(host: &str, connect: impl FnOnce() -> T) -> T {
+    let (done, waits) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if waits.recv_timeout(SILENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!(
+                    "syncline: no answer from {} so far; UDP may be blocked on the way",
+                    one_line(host)
+                );
+            }
+        });
+        let connected = connect();
+        drop(done);
+        connected
+    })
 }
 
 /// Asks whether to believe a key, if there is somebody to ask.

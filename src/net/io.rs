@@ -80,8 +80,7 @@ pub fn io_link(
     let (pipe, other) = (back.clone(), out.clone());
     spawn("link-read", move || {
         if let Err(End::Broken { code, reason }) = read_blocks(&pipe, reader) {
-            pipe.sever(code, &reason);
-            other.sever(code, &reason);
+            pipe.sever_both(&other, code, &reason);
         }
     })?;
 

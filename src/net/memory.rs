@@ -178,7 +178,10 @@ impl Pipe {
 
     /// Ends the queue, unless it has ended. A broken one loses what it holds.
     pub(super) fn end(&self, end: End) {
-        let mut state = self.lock();
+        self.end_locked(&mut self.lock(), end);
+    }
+
+    fn end_locked(&self, state: &mut State, end: End) {
         if state.end.is_some() {
             return;
         }
@@ -201,12 +204,23 @@ impl Pipe {
 
     /// Ends the queue, even one that has ended cleanly but was not read to its end.
     pub(super) fn sever(&self, code: Option<u32>, reason: &str) {
-        let mut state = self.lock();
+        self.sever_locked(&mut self.lock(), code, reason);
+    }
+
+    fn sever_locked(&self, state: &mut State, code: Option<u32>, reason: &str) {
         if let (Some(End::Clean), false) = (&state.end, state.queue.is_empty()) {
             state.end = None;
         }
-        drop(state);
-        self.end(End::Broken { code, reason: reason.to_owned() });
+        self.end_locked(state, End::Broken { code, reason: reason.to_owned() });
+    }
+
+    /// Severs both queues of a link at one moment: who finds one of them broken finds the other broken too.
+    pub(super) fn sever_both(&self, other: &Pipe, code: Option<u32>, reason: &str) {
+        // In one order, whichever end does this, so that two that do it at once never wait for each other.
+        let (first, second) = if std::ptr::from_ref(self) < other { (self, other) } else { (other, self) };
+        let (mut first_state, mut second_state) = (first.lock(), second.lock());
+        first.sever_locked(&mut first_state, code, reason);
+        second.sever_locked(&mut second_state, code, reason);
     }
 }
 
@@ -272,7 +286,6 @@ impl LinkStats for PipeStats {
     }
 
     fn abort(&self, code: u32, reason: &str) {
-        self.out.sever(Some(code), reason);
-        self.back.sever(Some(code), reason);
+        self.out.sever_both(&self.back, Some(code), reason);
     }
 }

@@ -11,9 +11,6 @@ use syncline::sync::{Options, Place, Summary, SyncError, sync_dirs};
 /// Names the variable that makes this test program a process that synchronizes: source, destination, options.
 const CHILD: &str = "SYNCLINE_TEST_CHILD";
 
-/// Set for one that switches the destination as a whole.
-const SWITCHING: &str = "SYNCLINE_TEST_CHILD_SWITCHING";
-
 /// What one path holds: a file's bytes, a link's target, nothing for a directory.
 pub(crate) type Contents = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
@@ -115,11 +112,6 @@ pub(crate) fn child(wrapper: &[&str], from: &Path, to: &Path) -> Command {
     command
 }
 
-/// Has a [`child`] switch its destination as a whole.
-pub(crate) fn switching(command: &mut Command) {
-    command.env(SWITCHING, "1");
-}
-
 /// The same as another user.
 pub(crate) fn child_as(uid: u32, from: &Path, to: &Path) -> Command {
     let mut command = child(&[], from, to);
@@ -133,9 +125,7 @@ pub(crate) fn child_as(uid: u32, from: &Path, to: &Path) -> Command {
 fn synchronizes_for_other_tests() {
     let Ok(work) = std::env::var(CHILD) else { return };
     let (from, to) = work.split_once('\n').unwrap();
-    let mut options = with_delete();
-    options.writing.atomic = std::env::var_os(SWITCHING).is_some();
-    match sync(from.as_ref(), to.as_ref(), &options) {
+    match sync(from.as_ref(), to.as_ref(), &with_delete()) {
         Ok(summary) => {
             for problem in &summary.problems {
                 eprintln!("problem: {}: {}", problem.path, problem.text);

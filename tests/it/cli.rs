@@ -5,7 +5,7 @@
     reason = "a test is its own user, with plain paths"
 )]
 
-mod bench;
+pub(crate) mod bench;
 mod local;
 mod measure;
 mod moved;

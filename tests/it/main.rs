@@ -8,8 +8,10 @@
 mod bed;
 mod cli;
 mod crash;
+mod disk;
 mod faults;
 mod filter;
+mod matrix;
 mod metadata;
 mod peer;
 mod race;

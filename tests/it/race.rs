@@ -1,5 +1,7 @@
 //! A thread swaps a directory and a link to outside as fast as it can while whole syncs run: nothing outside is
 //! written, and nothing outside is read.
+//!
+//! `SYNCLINE_FLIPS=100000` says how many swaps they have to bear at least.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,10 +10,13 @@ use rustix::fs::{CWD, RenameFlags};
 
 use super::bed::{chmod, contents, noise, sentinel, sync, with_delete, write};
 
+/// Runs at least.
 const ROUNDS: u64 = 40;
 
-/// Runs `act` while `d` and `link` change places in `root`.
-fn while_flipping(root: &Path, act: impl FnOnce()) {
+/// Runs `act`, with the number of the run, again and again while `d` and `link` change places in `root`.
+#[expect(clippy::print_stderr, reason = "a campaign tells its figures")]
+fn while_flipping(root: &Path, mut act: impl FnMut(u64)) {
+    let wanted = std::env::var("SYNCLINE_FLIPS").map_or(1_000, |count| count.parse().unwrap());
     let (stop, flips) = (AtomicBool::new(false), AtomicU64::new(0));
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {
@@ -19,6 +24,7 @@ fn while_flipping(root: &Path, act: impl FnOnce()) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
+    let mut runs = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let (a, b) = (root.join("d"), root.join("link"));
@@ -29,9 +35,12 @@ fn while_flipping(root: &Path, act: impl FnOnce()) {
             }
         });
         let _stop = Stop(&stop); // even if an assertion fails
-        act();
+        while runs < ROUNDS || flips.load(Ordering::Relaxed) < wanted {
+            act(runs);
+            runs += 1;
+        }
     });
-    assert!(flips.into_inner() > 100);
+    eprintln!("{runs} runs, {} swaps", flips.into_inner());
 }
 
 fn outside(root: &Path) -> std::path::PathBuf {
@@ -42,6 +51,7 @@ fn outside(root: &Path) -> std::path::PathBuf {
     outside
 }
 
+/// Row 3 of the fault matrix.
 #[test]
 fn destination_swapped_for_a_link_is_not_left() {
     let temp = tempfile::tempdir().unwrap();
@@ -52,23 +62,22 @@ fn destination_swapped_for_a_link_is_not_left() {
         write(&to, at, "old");
     }
     std::os::unix::fs::symlink(&outside, to.join("link")).unwrap();
-    while_flipping(&to, || {
-        for round in 0..ROUNDS {
-            for at in ["d/f", "d/new/x", "d/sub/h"] {
-                write(&from, at, noise(round, 20_000));
-            }
-            chmod(&from.join("d/f"), 0o600 + round as u32 % 64);
-            // `link` stays: a run that deletes it ends the race.
-            let options = syncline::sync::Options { delete: false, ..with_delete() };
-            match sync(&from, &to, &options) {
-                Ok(summary) => assert!(matches!(summary.code, 0 | 23 | 24), "{:?}", summary.problems),
-                Err(error) => assert!(matches!(error.code(), 11 | 12 | 23 | 24), "{error}"),
-            }
+    while_flipping(&to, |round| {
+        for at in ["d/f", "d/new/x", "d/sub/h"] {
+            write(&from, at, noise(round, 20_000));
+        }
+        chmod(&from.join("d/f"), 0o600 + round as u32 % 64);
+        // `link` stays: a run that deletes it ends the race.
+        let options = syncline::sync::Options { delete: false, ..with_delete() };
+        match sync(&from, &to, &options) {
+            Ok(summary) => assert!(matches!(summary.code, 0 | 23 | 24), "{:?}", summary.problems),
+            Err(error) => assert!(matches!(error.code(), 11 | 12 | 23 | 24), "{error}"),
         }
     });
     assert_eq!(sentinel(&outside), before);
 }
 
+/// Row 4 of the fault matrix.
 #[test]
 fn source_swapped_for_a_link_gives_nothing_away() {
     let temp = tempfile::tempdir().unwrap();
@@ -78,13 +87,12 @@ fn source_swapped_for_a_link_gives_nothing_away() {
         write(&from, at, "public");
     }
     std::os::unix::fs::symlink(&outside, from.join("link")).unwrap();
-    while_flipping(&from, || {
-        for round in 0..ROUNDS {
-            let to = temp.path().join(format!("to{round}"));
-            let _ = sync(&from, &to, &with_delete());
-            for (at, bytes) in contents(&to) {
-                assert_ne!(bytes.as_deref(), Some(&b"secret"[..]), "{at:?}");
-            }
+    while_flipping(&from, |round| {
+        let to = temp.path().join(format!("to{round}"));
+        let _ = sync(&from, &to, &with_delete());
+        for (at, bytes) in contents(&to) {
+            assert_ne!(bytes.as_deref(), Some(&b"secret"[..]), "{at:?}");
         }
+        std::fs::remove_dir_all(to).unwrap();
     });
 }

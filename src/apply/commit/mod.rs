@@ -1,6 +1,7 @@
 //! What was staged → what users see, in an order that survives a power cut at any point.
 
 pub(super) mod backup;
+mod folded;
 mod in_place;
 
 use std::collections::{HashMap, HashSet};
@@ -58,6 +59,10 @@ struct Commit<'a> {
     passed_through: HashSet<DirId>,
     /// The mirror's number of the destination's directories.
     mirrors: HashMap<DirId, DirId>,
+    /// The destination's number of the mirror's directories.
+    owns: HashMap<DirId, DirId>,
+    /// Names that are to be deleted.
+    deletions: &'a [EntryId],
     delete: bool,
     protected: &'a Protected,
     /// Where a staged file stands among those that were made, by device and inode, if it may become another one.
@@ -85,6 +90,8 @@ impl Stage {
             touched: HashSet::new(),
             passed_through: HashSet::new(),
             mirrors: finale.dirs.iter().filter_map(|dir| Some((dir.own?, dir.dir))).collect(),
+            owns: finale.dirs.iter().filter_map(|dir| Some((dir.dir, dir.own?))).collect(),
+            deletions: &finale.deletions,
             delete: late.delete,
             protected: late.protected,
             staged: HashMap::new(),
@@ -291,6 +298,20 @@ impl Commit<'_> {
         let Rename { dir, temporary, name, .. } = rename;
         let handle = self.handles.mirror(*dir)?;
         self.touched.insert(*dir);
+        if self.is_new(place) {
+            match self.stage.change(*dir, &handle, || handle.rename_new(temporary, &*handle, name)) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let other = folded::other_name(&*handle, name).map_err(self.failed(place, "list"))?;
+                    if let Some(other) = other {
+                        return self.rename_folded(rename, place, &handle, other);
+                    }
+                    // It has appeared since the scan.
+                }
+                // What forbids it, or does not know it, is told by the rename that replaces.
+                Err(_) => {}
+            }
+        }
         match self.stage.change(*dir, &handle, || handle.rename(temporary, &*handle, name)) {
             Err(error) if in_the_way(&error) => {
                 // The new and the old are of different kinds, which one rename cannot replace.

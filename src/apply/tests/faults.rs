@@ -182,9 +182,8 @@ fn metadata_of_many_files_is_set_and_what_fails_is_named() {
 fn moved_file_that_cannot_be_made_keeps_its_old_name() {
     let (from, to) =
         (tree(&[("d/new", file(&large(5)))]), tree(&[("d/f", file(b"f")), ("old", file(&large(5)))]));
-    for op in [Op::Link, Op::Rename] {
-        let plan = Plan::new().fail_from(op, 1, Errno::PERM);
-        let plan = if op == Op::Link { plan.fail_from(Op::CreateFile, 1, Errno::PERM) } else { plan };
+    for [op, other] in [[Op::Link, Op::CreateFile], [Op::Rename, Op::RenameNew]] {
+        let plan = Plan::new().fail_from(op, 1, Errno::PERM).fail_from(other, 1, Errno::PERM);
         let target = mem(&to);
         let done = fails_in_part(&mem(&from), &target, Plan::new(), plan, &options(true));
         assert_eq!(done.code, 23, "{op:?}: {done:?}");

@@ -25,7 +25,7 @@ pub(super) struct Connection {
     #[arg(long, conflicts_with = "compress")]
     no_compress: bool,
 
-    /// Give up when the other machine is silent for so long; 0 is the default, 30.
+    /// Give up when the other machine is silent for so long; 0 is the default, 60.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
 

@@ -135,6 +135,16 @@ fn an_abort_reaches_both_ends_and_wakes_who_waits(pair: Pair) {
     assert!(there.send.send("x".into()).is_err());
 }
 
+fn who_hears_of_an_abort_can_send_nothing_any_more(pair: Pair) {
+    for round in 0..50 {
+        let (here, mut there) = pair();
+        let aborting = thread::spawn(move || here.stats.abort(7, "enough"));
+        assert!(drain(&mut there).is_err());
+        assert!(there.send.send("x".into()).is_err(), "round {round}");
+        aborting.join().unwrap();
+    }
+}
+
 fn a_large_volume_arrives_intact(pair: Pair) {
     const FRAME: usize = 256 << 10;
     const FRAMES: usize = (64 << 20) / FRAME;
@@ -175,5 +185,6 @@ every_link! {
     a_truncation_is_never_an_end,
     a_sender_learns_that_the_receiver_left,
     an_abort_reaches_both_ends_and_wakes_who_waits,
+    who_hears_of_an_abort_can_send_nothing_any_more,
     a_large_volume_arrives_intact,
 }

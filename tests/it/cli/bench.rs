@@ -14,42 +14,42 @@ use tempfile::TempDir;
 /// A name: its path, mode, time, and bytes.
 type Listed = (PathBuf, u32, i64, i64, Vec<u8>);
 
-pub(super) struct Bench {
+pub(crate) struct Bench {
     dir: TempDir,
 }
 
 /// What one run did.
-pub(super) struct Ran {
-    pub(super) code: i32,
-    pub(super) out: String,
-    pub(super) err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Bench {
-    pub(super) fn new() -> Bench {
+    pub(crate) fn new() -> Bench {
         Bench { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    pub(super) fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         String::from_utf8(fs::read(self.path(name)).unwrap()).unwrap()
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.path(name).symlink_metadata().is_ok()
     }
 
     /// The program with the home `home`, in the folder of the bench.
-    pub(super) fn command(&self, home: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, home: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
         command.current_dir(self.dir.path()).env("SYNCLINE_HOME", self.path(home)).env_remove("SYNCLINE_LOG");
         command.args(args).stdin(Stdio::null());
@@ -57,19 +57,19 @@ impl Bench {
     }
 
     /// Runs the program to its end.
-    pub(super) fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(self.command("home", args).output().unwrap())
     }
 
     /// Runs it, and nothing may go wrong.
-    pub(super) fn ok(&self, args: &[&str]) -> Ran {
+    pub(crate) fn ok(&self, args: &[&str]) -> Ran {
         let ran = self.run(args);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}: {}", ran.out);
         ran
     }
 
     /// Runs it, and it fails with this code and one line, perhaps with a hint.
-    pub(super) fn fails(&self, code: i32, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
         let lines: Vec<&str> = ran.err.lines().collect();
@@ -80,7 +80,7 @@ impl Bench {
     }
 
     /// Runs it with `--json`, and gives the summary.
-    pub(super) fn summary(&self, args: &[&str]) -> Value {
+    pub(crate) fn summary(&self, args: &[&str]) -> Value {
         let ran = self.ok(&[args, &["--json"]].concat());
         let last = ran.json().pop().unwrap();
         assert_eq!(last["event"], "summary");
@@ -88,7 +88,7 @@ impl Bench {
     }
 
     /// Two trees hold the same names, kinds, bytes, modes and times; and the program finds so too.
-    pub(super) fn assert_equal(&self, a: &str, b: &str) {
+    pub(crate) fn assert_equal(&self, a: &str, b: &str) {
         assert_eq!(self.listing(a), self.listing(b));
         let counted = self.summary(&["diff", a, b]);
         for field in ["created", "updated", "deleted", "moved", "metadata_only", "bytes_missing"] {
@@ -97,7 +97,7 @@ impl Bench {
     }
 
     /// Whether two trees do so now; one that changes meanwhile, or is not there, does not.
-    pub(super) fn is_equal(&self, a: &str, b: &str) -> bool {
+    pub(crate) fn is_equal(&self, a: &str, b: &str) -> bool {
         match (self.try_listing(a), self.try_listing(b)) {
             (Ok(a), Ok(b)) => a == b,
             _ => false,
@@ -132,26 +132,26 @@ impl Bench {
     }
 
     /// Starts a daemon with the home `server`, which lets in the client of `home`.
-    pub(super) fn serve(&self, modules: &[&str]) -> Daemon {
+    pub(crate) fn serve(&self, modules: &[&str]) -> Daemon {
         let id = self.ok(&["id"]).out;
         let trusted = self.command("server", &["trust", id.trim(), "--comment", "test"]).output().unwrap();
         assert!(trusted.status.success());
         self.listen(modules, "127.0.0.1:0")
     }
 
-    pub(super) fn listen(&self, modules: &[&str], addr: &str) -> Daemon {
+    pub(crate) fn listen(&self, modules: &[&str], addr: &str) -> Daemon {
         let mut args = vec!["serve", "--listen", addr];
         modules.iter().for_each(|module| args.extend(["--module", module]));
         self.start(&args)
     }
 
     /// Starts a daemon, and waits until it is ready.
-    pub(super) fn start(&self, args: &[&str]) -> Daemon {
+    pub(crate) fn start(&self, args: &[&str]) -> Daemon {
         self.spawn(self.command("server", args))
     }
 
     /// Starts a daemon by another command, and waits until it is ready.
-    pub(super) fn spawn(&self, mut command: Command) -> Daemon {
+    pub(crate) fn spawn(&self, mut command: Command) -> Daemon {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -174,53 +174,53 @@ impl Bench {
 }
 
 impl Ran {
-    pub(super) fn of(output: Output) -> Ran {
+    pub(crate) fn of(output: Output) -> Ran {
         let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8, whatever the names");
         Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    pub(super) fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The root that was printed.
-    pub(super) fn root(&self) -> &str {
+    pub(crate) fn root(&self) -> &str {
         self.out.lines().find_map(|line| line.strip_prefix("root ")).unwrap()
     }
 
-    pub(super) fn has_line(&self, line: &str) -> bool {
+    pub(crate) fn has_line(&self, line: &str) -> bool {
         self.out.lines().any(|found| found == line)
     }
 }
 
 /// A daemon, killed if a test forgets it.
-pub(super) struct Daemon {
-    pub(super) addr: String,
-    pub(super) id: String,
+pub(crate) struct Daemon {
+    pub(crate) addr: String,
+    pub(crate) id: String,
     child: Child,
     log: Arc<Mutex<String>>,
     listening: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
-    pub(super) fn url(&self, rest: &str) -> String {
+    pub(crate) fn url(&self, rest: &str) -> String {
         format!("syncline://{}/{rest}", self.addr)
     }
 
     /// Asks it to stop, and gives its exit code and its log.
-    pub(super) fn stop(mut self) -> (i32, String) {
+    pub(crate) fn stop(mut self) -> (i32, String) {
         terminate(&self.child);
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
         self.listening.take().unwrap().join().unwrap();
         (code, self.log.lock().unwrap().clone())
     }
 
-    pub(super) fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// A line of its log so far that has this in it.
-    pub(super) fn log_line(&self, part: &str) -> Option<String> {
+    pub(crate) fn log_line(&self, part: &str) -> Option<String> {
         self.log.lock().unwrap().lines().find(|line| line.contains(part)).map(str::to_owned)
     }
 }
@@ -232,13 +232,13 @@ impl Drop for Daemon {
     }
 }
 
-pub(super) fn terminate(child: &Child) {
+pub(crate) fn terminate(child: &Child) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
 /// Bytes that no compressor makes smaller and no two calls with other seeds share.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);
     while bytes.len() < len {
@@ -252,6 +252,6 @@ pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// A folder's name in bytes that need not be text.
-pub(super) fn raw(dir: &Path, name: &[u8]) -> PathBuf {
+pub(crate) fn raw(dir: &Path, name: &[u8]) -> PathBuf {
     dir.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))
 }
