@@ -90,6 +90,7 @@
 //!         writable: true,
 //!         owner: false,
 //!         setid: false,
+//!         devices: false,
 //!     });
 //!     serve::serve(link, module, &Options::default())
 //! });

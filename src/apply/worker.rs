@@ -224,7 +224,14 @@ impl Worker {
                 }
                 Ok(())
             }
-            Action::Symlink { place, target, meta } => self.symlink(place, &target, meta),
+            Action::Symlink { place, target, meta } => {
+                self.name(place, meta, "create symbolic link", |dir, name| dir.create_symlink(name, &target))
+            }
+            Action::Special { place, what, rdev, meta } => {
+                let operation = if what.is_device() { "create device" } else { "create special file" };
+                let mode = self.stage.new_mode(meta.mode);
+                self.name(place, meta, operation, |dir, name| dir.create_special(name, what, rdev, mode))
+            }
         }
     }
 
@@ -614,12 +621,25 @@ impl Worker {
         Ok(Some((chunks, builder.finish().hash)))
     }
 
-    fn symlink(&mut self, place: Place, target: &[u8], meta: Meta) -> Result<(), ApplyError> {
+    /// Makes a name of what has no bytes.
+    fn name(
+        &mut self,
+        place: Place,
+        meta: Meta,
+        operation: &'static str,
+        create: impl Fn(&DirRef, &Name) -> io::Result<()>,
+    ) -> Result<(), ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
-        let create = || dir.create_symlink(&name, target);
-        self.make(&place, &dir, staged, "create symbolic link", create)?;
+        self.make(&place, &dir, staged, operation, || create(&dir, &name))?;
+        let old = if staged || self.stage.profile.mode() { None } else { dir.stat(&place.name).ok() };
+        let old = old.filter(|old| matches!(old.kind, Kind::File | Kind::Special(_)));
         let set = dir.stat(&name).and_then(|stat| {
-            let attrs = Attrs { mode: None, ..attrs(self.stage.profile, &stat, meta) };
+            let mut attrs = attrs(self.stage.profile, &stat, meta);
+            match stat.kind {
+                Kind::Symlink => attrs.mode = None,
+                // Where permission bits do not count, it has those of the one it replaces.
+                _ => attrs.mode = old.map(|old| old.mode).or(attrs.mode),
+            }
             dir.set_attrs(&name, &attrs)
         });
         set.map_err(|error| {
@@ -674,6 +694,6 @@ fn file_of(action: &Action) -> Option<FileId> {
         | Action::Finish { file, .. }
         | Action::Discard { file }
         | Action::Clone { file, .. } => Some(*file),
-        Action::Dir { .. } | Action::Symlink { .. } | Action::Meta { .. } => None,
+        Action::Dir { .. } | Action::Symlink { .. } | Action::Special { .. } | Action::Meta { .. } => None,
     }
 }

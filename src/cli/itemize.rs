@@ -3,7 +3,7 @@
 //! | columns | what happened |
 //! |---|---|
 //! | `>f+++++++++` | a file was created; `<` where it went to another machine |
-//! | `cd+++++++++`, `cL+++++++++` | a directory was, or a symbolic link |
+//! | `cd+++++++++`, `cL+++++++++` | a directory was, or a symbolic link; `cD` a device, `cS` a FIFO or socket |
 //! | `hf+++++++++` | a further name of a hard-linked file was |
 //! | `>f.st......` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group |
 //! | `>fc........` | only its bytes did; with `--checksum` there is a `c` before `s` and `t` too |
@@ -36,7 +36,7 @@ pub(super) fn columns(kind: Kind, change: Option<&Change>, view: View) -> String
         Kind::File if view.sent => '<',
         Kind::File => '>',
         Kind::Link => 'h',
-        Kind::Dir | Kind::Symlink | Kind::Special => 'c',
+        Kind::Dir | Kind::Symlink | Kind::Special | Kind::Device => 'c',
     };
     match change {
         None => format!(".{letter}{}", " ".repeat(9)),
@@ -58,6 +58,7 @@ fn letter(kind: Kind) -> char {
         Kind::Dir => 'd',
         Kind::Symlink => 'L',
         Kind::Special => 'S',
+        Kind::Device => 'D',
     }
 }
 
@@ -79,7 +80,8 @@ impl From<&diff::Change> for Item {
             fs::Kind::File => Kind::File,
             fs::Kind::Dir => Kind::Dir,
             fs::Kind::Symlink => Kind::Symlink,
-            fs::Kind::Special => Kind::Special,
+            fs::Kind::Special(what) if what.is_device() => Kind::Device,
+            fs::Kind::Special(_) | fs::Kind::Hidden => Kind::Special,
         };
         let what = match &change.what {
             diff::What::Created | diff::What::KindChanged { .. } => Change::Created,
@@ -110,6 +112,8 @@ mod tests {
             (Kind::File, Some(Change::Created), ">f+++++++++", "<f+++++++++"),
             (Kind::Dir, Some(Change::Created), "cd+++++++++", "cd+++++++++"),
             (Kind::Symlink, Some(Change::Created), "cL+++++++++", "cL+++++++++"),
+            (Kind::Special, Some(Change::Created), "cS+++++++++", "cS+++++++++"),
+            (Kind::Device, updated(false, mtime), "cDc.t......", "cDc.t......"),
             (Kind::Link, Some(Change::Created), "hf+++++++++", "hf+++++++++"),
             (Kind::File, updated(true, mtime), ">f.st......", "<fcst......"),
             (Kind::File, updated(false, none), ">fc........", "<fc........"),

@@ -48,6 +48,7 @@ pub(super) fn item(item: &Item) -> Map<String, Value> {
         Kind::Symlink => "symlink",
         Kind::Link => "hardlink",
         Kind::Special => "special",
+        Kind::Device => "device",
     };
     let (change, fields) = match &item.change {
         Change::Created => ("created", None),

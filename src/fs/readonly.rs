@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::{Attrs, Dir, DirRef, FileRef, Kind, Stat};
+use super::{Attrs, Dir, DirRef, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::Name;
 
 /// What a view of directories has to say: the reading half of [`Dir`].
@@ -68,6 +68,9 @@ impl<V: View> Dir for ReadOnly<V> {
         refused()
     }
     fn create_symlink(&self, _: &Name, _: &[u8]) -> io::Result<()> {
+        refused()
+    }
+    fn create_special(&self, _: &Name, _: Special, _: Rdev, _: u32) -> io::Result<()> {
         refused()
     }
     fn link(&self, _: &Name, _: &dyn Dir, _: &Name) -> io::Result<()> {

@@ -61,7 +61,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::chunk::{self, ChunkRef};
-use crate::fs::{Kind, Stat, Time};
+use crate::fs::{Kind, Rdev, Stat, Time};
 use crate::hash::Hash;
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
@@ -80,8 +80,8 @@ pub struct Options {
     pub params: chunk::Params,
     /// What is left out.
     pub select: Select,
-    /// Which end this is: a sender leaves out what is hidden and, with a notice, devices, FIFOs and sockets; at a
-    /// receiver only what neither end may touch is no entry.
+    /// Which end this is: a sender leaves out what is hidden and, with a notice, devices, FIFOs and sockets that the
+    /// profile does not count; at a receiver only what neither end may touch is no entry.
     pub side: Side,
     /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
     pub prefix: RelPath,
@@ -298,9 +298,10 @@ impl Scan {
             Node::File { .. } => Kind::File,
             Node::Dir { .. } => Kind::Dir,
             Node::Symlink { .. } => Kind::Symlink,
-            Node::Special => Kind::Special,
+            Node::Special { what, .. } => Kind::Special(what),
         };
-        Stat { kind, mode, uid, gid, size, mtime, ctime, dev, ino, nlink: 1 }
+        let rdev = if let Node::Special { rdev, .. } = entry.node { rdev } else { Rdev::default() };
+        Stat { kind, mode, uid, gid, size, mtime, ctime, dev, ino, nlink: 1, rdev }
     }
 
     /// The chunks of a file, in order; `None` while its root is not known, or if its list was not kept.

@@ -342,7 +342,8 @@ impl Walk<'_> {
         match stat.kind {
             _ if *side == Side::Receiver => Beyond::Within,
             Kind::File if !select.has_size(stat.size) => Beyond::Spared,
-            Kind::Special => Beyond::Spared,
+            Kind::Special(what) if !self.options.profile.has(what) => Beyond::Spared,
+            Kind::Hidden => Beyond::Spared,
             Kind::Dir if select.mounts == Mounts::Omit && stat.dev != self.dev => Beyond::Omitted,
             _ => Beyond::Within,
         }
@@ -395,12 +396,13 @@ impl Walk<'_> {
                 let target = dir.read_link(&name).map_err(|error| ("read link", error))?;
                 Node::Symlink { target: target.into() }
             }
-            Kind::Special => Node::Special,
+            Kind::Special(what) => Node::Special { what, rdev: stat.rdev },
+            Kind::Hidden => return Ok(None),
         };
         let is_racy = match stat.kind {
             Kind::File => !proven.as_ref().is_some_and(|proven| proven.is_unchanged) && seen.is_racy(),
             Kind::Dir => seen.is_racy(),
-            Kind::Symlink | Kind::Special => false,
+            Kind::Symlink | Kind::Special(_) | Kind::Hidden => false,
         };
         let list = proven.and_then(|proven| proven.chunks);
         let entry = Entry { name, meta: meta_of(stat), node };

@@ -145,6 +145,15 @@ impl Snapshot {
         &self.entries
     }
 
+    /// The entries of a directory that are part of the tree: those that the profile counts, with their numbers.
+    ///
+    /// # Panics
+    /// If `dir` is not of this snapshot.
+    pub fn counted(&self, dir: DirId) -> impl Iterator<Item = (EntryId, &Entry)> {
+        let entries = self.entry_ids(dir).map(EntryId).zip(self.entries(dir));
+        entries.filter(|(_, entry)| self.profile.counts(entry))
+    }
+
     /// The entries of a directory, by name.
     ///
     /// # Panics
@@ -347,7 +356,9 @@ impl Snapshot {
                     totals.bytes = totals.bytes.saturating_add(*size);
                 }
                 Node::Symlink { .. } => totals.symlinks += 1,
-                Node::Dir { .. } | Node::Special => {}
+                Node::Special { what, .. } if what.is_device() => totals.devices += 1,
+                Node::Special { .. } => totals.specials += 1,
+                Node::Dir { .. } => {}
             }
         }
         totals
@@ -365,6 +376,10 @@ pub struct Totals {
     pub dirs: u64,
     /// Symbolic links.
     pub symlinks: u64,
+    /// Device nodes.
+    pub devices: u64,
+    /// FIFOs and sockets.
+    pub specials: u64,
 }
 
 /// The root of a snapshot whose root directory has digest `full` and metadata `meta`.

@@ -1,8 +1,8 @@
 //! Which metadata counts: it is compared, hashed, and made equal.
 
-use super::Meta;
 use super::entry::{DIR, FILE, SYMLINK};
-use crate::fs::Time;
+use super::{Entry, Meta, Node};
+use crate::fs::{Special, Time};
 
 /// Which metadata counts. What a profile leaves out is read as zero on both ends, and left alone where it is.
 ///
@@ -48,6 +48,11 @@ impl Profile {
     const OWNER: u16 = 1;
     const SETID: u16 = 1 << 1;
     const EXECUTABLE: u16 = 1 << 8;
+    const DEVICES: u16 = 1 << 9;
+    const SPECIALS: u16 = 1 << 10;
+    /// The bits that add.
+    const ADDS: u16 =
+        Profile::OWNER | Profile::SETID | Profile::EXECUTABLE | Profile::DEVICES | Profile::SPECIALS;
 
     /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
     #[must_use]
@@ -71,6 +76,24 @@ impl Profile {
     #[must_use]
     pub fn with_setid(self) -> Profile {
         Profile(self.0 | Profile::SETID)
+    }
+
+    /// The same, and device nodes count.
+    #[must_use]
+    pub fn with_devices(self) -> Profile {
+        Profile(self.0 | Profile::DEVICES)
+    }
+
+    /// The same without device nodes.
+    #[must_use]
+    pub fn without_devices(self) -> Profile {
+        Profile(self.0 & !Profile::DEVICES)
+    }
+
+    /// The same, and FIFOs and sockets count.
+    #[must_use]
+    pub fn with_specials(self) -> Profile {
+        Profile(self.0 | Profile::SPECIALS)
     }
 
     fn leaves_out(self, field: Field) -> bool {
@@ -125,16 +148,31 @@ impl Profile {
         self.time() && !self.leaves_out(Field::LinkTime)
     }
 
+    /// Whether a name of this kind is part of a tree.
+    #[must_use]
+    pub fn has(self, what: Special) -> bool {
+        self.0 & if what.is_device() { Profile::DEVICES } else { Profile::SPECIALS } != 0
+    }
+
+    /// Whether an entry is part of a tree.
+    #[must_use]
+    pub fn counts(self, entry: &Entry) -> bool {
+        match entry.node {
+            Node::Special { what, .. } => self.has(what),
+            _ => true,
+        }
+    }
+
     /// What counts in both profiles.
     #[must_use]
     pub fn meet(self, other: Profile) -> Profile {
-        let adds = Profile::OWNER | Profile::SETID | Profile::EXECUTABLE;
         let takes = Field::ALL.iter().fold(0, |bits, field| bits | field.bit());
-        Profile(self.0 & other.0 & adds | (self.0 | other.0) & takes)
+        Profile(self.0 & other.0 & Profile::ADDS | (self.0 | other.0) & takes)
     }
 
-    /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability; without: bit 2
-    /// owner, 3 group, 4 permission bits, 5 times, 6 those of directories, 7 those of symbolic links.
+    /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability, bit 9 device
+    /// nodes, bit 10 FIFOs and sockets; without: bit 2 owner, 3 group, 4 permission bits, 5 times, 6 those of
+    /// directories, 7 those of symbolic links.
     #[must_use]
     pub fn bits(self) -> u16 {
         self.0
@@ -143,7 +181,7 @@ impl Profile {
     /// The profile that `bits` stand for, or `None` if an unknown bit is set.
     #[must_use]
     pub fn from_bits(bits: u16) -> Option<Profile> {
-        (bits < 1 << 9).then_some(Profile(bits))
+        (bits < 1 << 11).then_some(Profile(bits))
     }
 
     /// What of a file's or directory's permission bits counts, where any do.
@@ -231,7 +269,7 @@ mod tests {
 
     #[test]
     fn both_profiles_must_count_what_counts() {
-        let all = Profile::new(true, true).with_executability();
+        let all = Profile::new(true, true).with_executability().with_devices().with_specials();
         for field in Field::ALL {
             let less = Profile::new(true, true).without(field);
             assert_eq!(all.meet(less), less);
@@ -250,6 +288,6 @@ mod tests {
         };
         assert_eq!(encoded(Profile::new(true, true)), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_executability()), [2, 3, 1]);
-        assert_eq!(Profile::from_bits(1 << 9), None);
+        assert_eq!(Profile::from_bits(1 << 11), None);
     }
 }

@@ -551,7 +551,7 @@ fn compare(mirror: &Snapshot, after: &Snapshot) -> Result<(), SyncError> {
                 (Node::Dir { dir }, Node::Dir { dir: own }) => pairs.push((*dir, *own)),
                 (Node::File { root: a, size: s, .. }, Node::File { root: b, size: t, .. })
                     if a == b && s == t => {}
-                (Node::Symlink { target: a }, Node::Symlink { target: b }) if a == b => {}
+                (Node::Symlink { .. } | Node::Special { .. }, _) if entry.node == found.node => {}
                 _ => return Err(failed("contents")),
             }
         }
@@ -573,7 +573,9 @@ impl Crew {
         let by_dir = |dir: DirId| (dir.0 as usize) % self.queues.len();
         let thread = match &action {
             Action::Dir { own: Some(_), .. } | Action::Meta { .. } => return,
-            Action::Dir { place, .. } | Action::Symlink { place, .. } => by_dir(place.dir),
+            Action::Dir { place, .. } | Action::Symlink { place, .. } | Action::Special { place, .. } => {
+                by_dir(place.dir)
+            }
             Action::Whole { place, .. } | Action::Clone { place, .. } => by_dir(place.dir),
             // Parts of a file, which need not wait for one another.
             Action::Compare { file, first, .. } => (file.0 as usize + *first as usize) % self.queues.len(),

@@ -37,6 +37,8 @@ pub struct Module {
     pub owner: bool,
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
+    /// Whether clients that write may make device nodes, when this process may, FIFOs and sockets.
+    pub devices: bool,
 }
 
 /// What a served session did, for the log.
@@ -123,9 +125,9 @@ fn session(
     options: &Options,
 ) -> Result<Report, SyncError> {
     let push = hello.direction == Direction::Push;
-    let (writable, owner, setid) = match target {
-        Target::Module(module) => (module.writable, module.owner, module.setid),
-        Target::Account(_) => (true, true, true),
+    let writable = match target {
+        Target::Module(module) => module.writable,
+        Target::Account(_) => true,
     };
     if push && !writable && !hello.dry_run {
         return Err(refused(format!("module {} is read-only for this key", Escaped(&hello.module)), 40));
@@ -138,8 +140,7 @@ fn session(
         refused(text.to_owned(), 12)
     })?;
     let wished = Profile::from_bits(hello.profile).ok_or_else(|| violation("an unknown profile"))?;
-    let may_own = owner && (!push || rustix::process::geteuid().is_root());
-    let profile = wished.meet(Profile::new(may_own, !push || setid).with_executability());
+    let profile = wished.meet(allowed(target, push));
 
     let select = selected(&hello.select)?;
     let named = named(hello, wire)?.map(Arc::new);
@@ -177,6 +178,21 @@ fn session(
         let (tree, sent) = source::run(tree, wire, &asked)?;
         tree.keep(&asked);
         Ok(sent.outcome.report)
+    }
+}
+
+/// The metadata that may count, and the kinds of names.
+fn allowed(target: &Target, push: bool) -> Profile {
+    let (owner, setid, devices) = match target {
+        Target::Module(module) => (module.owner, module.setid, module.devices),
+        Target::Account(_) => (true, true, true),
+    };
+    let may_make = !push || rustix::process::geteuid().is_root();
+    let plain = Profile::new(owner && may_make, !push || setid).with_executability();
+    match !push || devices {
+        true if may_make => plain.with_specials().with_devices(),
+        true => plain.with_specials(),
+        false => plain,
     }
 }
 

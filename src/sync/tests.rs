@@ -67,7 +67,7 @@ impl Bench {
 
     fn module(&self, name: &str, writable: bool) -> Module {
         state::create_dir_all(&self.path(name), 0o755).unwrap();
-        Module { root: self.path(name), writable, owner: true, setid: false }
+        Module { root: self.path(name), writable, owner: true, setid: false, devices: false }
     }
 
     /// Serves `module` over one link while `client` uses the other.

@@ -269,7 +269,7 @@ fn enter(dir: &DirRef, name: &Name, like: Option<&Stat>) -> io::Result<DirRef> {
     }
 }
 
-/// Copies a file or symbolic link to another file system, its metadata included.
+/// Copies what is no directory to another file system, its metadata included.
 fn copy_name(
     (dir, name, stat): (&DirRef, &Name, &Stat),
     target: &dyn Dir,
@@ -281,9 +281,10 @@ fn copy_name(
             copy::copy_bytes(&*source, &*made)?;
         }
         Kind::Symlink => target.create_symlink(new_name, &dir.read_link(name)?)?,
-        Kind::Dir | Kind::Special => return Err(Errno::XDEV.into()),
+        Kind::Special(what) => target.create_special(new_name, what, stat.rdev, 0o600)?,
+        Kind::Dir | Kind::Hidden => return Err(Errno::XDEV.into()),
     }
-    let mode = (stat.kind == Kind::File).then_some(stat.mode);
+    let mode = (stat.kind != Kind::Symlink).then_some(stat.mode);
     let owner = Some((stat.uid, stat.gid));
     let _ = target.set_attrs(new_name, &Attrs { owner, ..Attrs::default() }); // as far as that may be set
     target.set_attrs(new_name, &Attrs { owner: None, mode, mtime: Some(stat.mtime) })

@@ -42,6 +42,8 @@ struct WrittenModule {
     owner: bool,
     #[serde(default)]
     setid: bool,
+    #[serde(default)]
+    devices: bool,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -69,12 +71,12 @@ impl Config {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             format!("line {line}: {}", error.message())
         })?;
-        let modules =
-            written.modules.into_iter().map(|(name, WrittenModule { path, mode, owner, setid })| {
-                check_module_name(&name)?;
-                let root = absolute(&folder.join(path))?;
-                Ok((name, Module { root, writable: matches!(mode, Mode::Rw), owner, setid }))
-            });
+        let modules = written.modules.into_iter().map(|(name, module)| {
+            let WrittenModule { path, mode, owner, setid, devices } = module;
+            check_module_name(&name)?;
+            let root = absolute(&folder.join(path))?;
+            Ok((name, Module { root, writable: matches!(mode, Mode::Rw), owner, setid, devices }))
+        });
         Ok(Config { listen: written.listen, modules: modules.collect::<Result<_, String>>()? })
     }
 }
@@ -96,7 +98,7 @@ pub(super) fn module(text: &OsStr) -> Result<(String, Module), Usage> {
     let name = std::str::from_utf8(name).map_err(|_| wrong("a name that is not UTF-8"))?;
     check_module_name(name).map_err(|why| wrong(&why))?;
     let root = absolute(&path_of(path)).map_err(|why| wrong(&why))?;
-    Ok((name.to_owned(), Module { root, writable, owner: true, setid: false }))
+    Ok((name.to_owned(), Module { root, writable, owner: true, setid: false, devices: false }))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
@@ -110,16 +112,16 @@ mod tests {
     #[test]
     fn a_file_names_modules_below_its_own_folder() {
         let text = "listen = \"[::]:1\"\n[modules.a]\npath = \"x\"\nmode = \"rw\"\nowner = false\nsetid = true\n\
-                    [modules.b]\npath = \"/y\"\nmode = \"ro\"\n";
+                    [modules.b]\npath = \"/y\"\nmode = \"ro\"\ndevices = true\n";
         let config = Config::parse(text, Path::new("/etc")).unwrap();
         assert_eq!(config.listen.as_deref(), Some("[::]:1"));
         assert_eq!(
             config.modules["a"],
-            Module { root: "/etc/x".into(), writable: true, owner: false, setid: true }
+            Module { root: "/etc/x".into(), writable: true, owner: false, setid: true, devices: false }
         );
         assert_eq!(
             config.modules["b"],
-            Module { root: "/y".into(), writable: false, owner: true, setid: false }
+            Module { root: "/y".into(), writable: false, owner: true, setid: false, devices: true }
         );
     }
 

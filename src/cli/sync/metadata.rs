@@ -9,8 +9,8 @@ use crate::transfer::message::Text;
 
 #[derive(clap::Args)]
 pub(super) struct Metadata {
-    /// For the fingers of rsync's users: it is the default, but that setuid and setgid bits of another machine's
-    /// files are then kept too.
+    /// For the fingers of rsync's users: it is the default, but for -D, and that setuid and setgid bits of another
+    /// machine's files are then kept too.
     #[arg(short, long)]
     pub(super) archive: bool,
 
@@ -57,6 +57,30 @@ pub(super) struct Metadata {
     /// Leave groups alone.
     #[arg(long, visible_alias = "no-g", overrides_with = "group")]
     no_group: bool,
+
+    /// --devices --specials; -a has both.
+    #[arg(short = 'D', overrides_with = "no_special_files")]
+    special_files: bool,
+
+    /// Undo a -D, or that of -a.
+    #[arg(long = "no-D", overrides_with = "special_files")]
+    no_special_files: bool,
+
+    /// Make devices, where the destination is root's; elsewhere they are left out, with a notice.
+    #[arg(long, overrides_with = "no_devices")]
+    devices: bool,
+
+    /// Leave devices out.
+    #[arg(long, overrides_with = "devices")]
+    no_devices: bool,
+
+    /// Make FIFOs and sockets.
+    #[arg(long, overrides_with = "no_specials")]
+    specials: bool,
+
+    /// Leave FIFOs and sockets out.
+    #[arg(long, overrides_with = "specials")]
+    no_specials: bool,
 
     /// Change the modes of what is sent, as chmod(1) does: D before a change is for directories, F for files. May
     /// be given again.
@@ -114,7 +138,15 @@ impl Metadata {
                 profile = profile.without(field);
             }
         }
-        options.profile = if self.executability { profile.with_executability() } else { profile };
+        let both = (self.archive || self.special_files) && !self.no_special_files;
+        for (counts, with) in [
+            (self.executability, Profile::with_executability as fn(Profile) -> Profile),
+            (self.devices || both && !self.no_devices, Profile::with_devices),
+            (self.specials || both && !self.no_specials, Profile::with_specials),
+        ] {
+            profile = if counts { with(profile) } else { profile };
+        }
+        options.profile = profile;
         Ok(())
     }
 }

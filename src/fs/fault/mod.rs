@@ -47,6 +47,7 @@ pub enum Op {
     CreateFile,
     CreateDir,
     CreateSymlink,
+    CreateSpecial,
     Link,
     Rename,
     RenameNew,

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::{Faults, Op, Verdict};
-use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::{Name, RelPath};
 
 pub(super) struct FaultDir {
@@ -93,6 +93,11 @@ impl Dir for FaultDir {
     fn create_symlink(&self, name: &Name, target: &[u8]) -> io::Result<()> {
         self.judge_name(Op::CreateSymlink, name)?;
         self.inner.create_symlink(name, target)
+    }
+
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        self.judge_name(Op::CreateSpecial, name)?;
+        self.inner.create_special(name, what, rdev, mode)
     }
 
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {

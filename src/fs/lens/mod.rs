@@ -22,7 +22,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use self::links::Decision;
-use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::{Name, RelPath};
 
 /// What a tree is seen through. The default changes nothing.
@@ -112,7 +112,7 @@ impl Seen {
             return Ok((stat, Decision::AsItIs));
         }
         match links::decide(&self.lens, &self.dir, &self.path, name)? {
-            Decision::Hidden => Ok((Stat { kind: Kind::Special, ..stat }, Decision::Hidden)),
+            Decision::Hidden => Ok((Stat { kind: Kind::Hidden, ..stat }, Decision::Hidden)),
             Decision::AsItIs => Ok((stat, Decision::AsItIs)),
             Decision::Through(stat) => Ok((stat, Decision::Through(stat))),
         }
@@ -199,6 +199,10 @@ impl Dir for Seen {
             return self.dir.create_symlink(name, &links::munge(target));
         }
         self.dir.create_symlink(name, target)
+    }
+
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        self.dir.create_special(name, what, rdev, mode)
     }
 
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {

@@ -33,7 +33,7 @@ pub use self::dir::umask;
 
 use self::dir::OsDir;
 use self::file::OsFile;
-use super::{DirRef, FileRef, Kind, Stat, Time};
+use super::{DirRef, FileRef, Kind, Rdev, Special, Stat, Time};
 use crate::path::Name;
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -139,7 +139,7 @@ fn stat_of(statx: &Statx) -> Stat {
     let time = |at: StatxTimestamp| Time { secs: at.tv_sec, nanos: at.tv_nsec };
     let raw_mode = u32::from(statx.stx_mode);
     Stat {
-        kind: kind_of(FileType::from_raw_mode(raw_mode)).unwrap_or(Kind::Special),
+        kind: kind_of(FileType::from_raw_mode(raw_mode)).unwrap_or(Kind::Hidden),
         mode: raw_mode & 0o7777,
         uid: statx.stx_uid,
         gid: statx.stx_gid,
@@ -149,6 +149,7 @@ fn stat_of(statx: &Statx) -> Stat {
         dev: rustix::fs::makedev(statx.stx_dev_major, statx.stx_dev_minor),
         ino: statx.stx_ino,
         nlink: u64::from(statx.stx_nlink),
+        rdev: Rdev { major: statx.stx_rdev_major, minor: statx.stx_rdev_minor },
     }
 }
 
@@ -158,8 +159,11 @@ fn kind_of(file_type: FileType) -> Option<Kind> {
         FileType::RegularFile => Some(Kind::File),
         FileType::Directory => Some(Kind::Dir),
         FileType::Symlink => Some(Kind::Symlink),
+        FileType::Fifo => Some(Kind::Special(Special::Fifo)),
+        FileType::Socket => Some(Kind::Special(Special::Socket)),
+        FileType::CharacterDevice => Some(Kind::Special(Special::CharDevice)),
+        FileType::BlockDevice => Some(Kind::Special(Special::BlockDevice)),
         FileType::Unknown => None,
-        _ => Some(Kind::Special),
     }
 }
 

@@ -199,6 +199,19 @@ pub enum WireNode {
         /// Its bytes.
         target: Bounded<u8, { limits::PATH_BYTES_MAX }>,
     },
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+    /// A device node.
+    Device {
+        /// Of a block device; else of a character device.
+        block: bool,
+        /// Which driver.
+        major: u32,
+        /// Which of its devices.
+        minor: u32,
+    },
 }
 
 /// One step from the entries that the receiver has in a directory to those that the sender has.
@@ -248,7 +261,7 @@ pub struct Item {
     pub path: RelPath,
     /// What happened.
     pub change: Change,
-    /// What it is: `f` file, `d` directory, `L` symbolic link.
+    /// What it is.
     pub kind: Kind,
 }
 
@@ -263,8 +276,10 @@ pub enum Kind {
     Symlink,
     /// A further name of a file.
     Link,
-    /// Something else, which can only be deleted.
+    /// A FIFO or socket.
     Special,
+    /// A device node.
+    Device,
 }
 
 /// What happened to a path.
@@ -341,8 +356,10 @@ pub struct Beside {
     pub dirs: u64,
     /// Symbolic links.
     pub symlinks: u64,
-    /// Everything else.
+    /// FIFOs and sockets.
     pub specials: u64,
+    /// Device nodes.
+    pub devices: u64,
 }
 
 impl Beside {
@@ -353,13 +370,14 @@ impl Beside {
             Kind::Dir => self.dirs += 1,
             Kind::Symlink => self.symlinks += 1,
             Kind::Special => self.specials += 1,
+            Kind::Device => self.devices += 1,
         }
     }
 
     /// All of them.
     #[must_use]
     pub fn total(self) -> u64 {
-        self.dirs + self.symlinks + self.specials
+        self.dirs + self.symlinks + self.specials + self.devices
     }
 }
 

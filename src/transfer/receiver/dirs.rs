@@ -12,6 +12,7 @@ use super::{
     Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver, UNKNOWN, Updates,
     kind_of, limits, meta_change, violation,
 };
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
 use crate::transfer::locals::Reference;
@@ -223,6 +224,9 @@ impl Receiver {
                     self.file_entry(FileId(id), place, (*size, *root, entry.meta), own_id, taken)?;
                 }
                 (Node::Symlink { target }, _) => self.symlink(place, target, entry.meta, own_id),
+                (Node::Special { what, rdev }, _) => {
+                    self.special(place, (*what, *rdev), entry.meta, own_id);
+                }
                 _ => return Err(violation("an entry of no kind")),
             }
         }
@@ -262,13 +266,15 @@ impl Receiver {
             let first = snapshot.find_path(first).map(|id| snapshot.entry(id));
             let alone = Node::File { size: *size, root: *root, link: None };
             let alone = Entry { node: alone, ..listed.entry.clone() };
-            if let Verdict::Keep | Verdict::Skip = update::verdict(&updates, &alone, first) {
+            let verdict = update::verdict(&updates, snapshot.profile(), &alone, first);
+            if let Verdict::Keep | Verdict::Skip = verdict {
                 // Its first name will not be this file.
                 self.deviates = true;
                 listed.entry = alone;
             }
         }
-        match (update::verdict(&updates, &listed.entry, ours), ours) {
+        let profile = snapshot.profile();
+        match (update::verdict(&updates, profile, &listed.entry, ours), ours) {
             (Verdict::Skip, _) => {
                 self.deviates = true;
                 None
@@ -347,7 +353,8 @@ impl Receiver {
     fn touch(&mut self, entry: &mut Entry, mut meta: Meta, moved: bool) {
         if !moved {
             let theirs = Entry { meta, ..entry.clone() };
-            if update::verdict(&self.options.updates, &theirs, Some(entry)) == Verdict::Keep {
+            let profile = self.own.profile();
+            if update::verdict(&self.options.updates, profile, &theirs, Some(entry)) == Verdict::Keep {
                 self.deviates |= meta != entry.meta;
                 return;
             }
@@ -392,7 +399,8 @@ impl Receiver {
             Kind::Symlink => Node::Symlink { target: Box::default() },
             Kind::Dir => Node::Dir { dir: DirId::ROOT },
             Kind::File | Kind::Link => Node::File { size: 0, root: None, link: None },
-            Kind::Special => Node::Special,
+            Kind::Special => Node::Special { what: Special::Fifo, rdev: Rdev::default() },
+            Kind::Device => Node::Special { what: Special::CharDevice, rdev: Rdev::default() },
         };
         let mut entry = Entry { name: place.name.clone(), meta, node };
         let to = entry.counted(profile);
@@ -423,6 +431,29 @@ impl Receiver {
         }
     }
 
+    pub(super) fn special(
+        &mut self,
+        place: Place,
+        (what, rdev): (Special, Rdev),
+        meta: Meta,
+        own: Option<EntryId>,
+    ) {
+        let snapshot = self.own.clone();
+        let (was, node) = (own.map(|own| snapshot.entry(own)), Node::Special { what, rdev });
+        let kind = kind_of(&node);
+        match was.filter(|was| was.node == node).map(|was| was.meta) {
+            Some(from) => {
+                if self.note_meta(&place, kind, from, meta) {
+                    self.action(Action::Meta { place, meta, from });
+                }
+            }
+            None => {
+                self.note(&place, kind, None, meta, was);
+                self.action(Action::Special { place, what, rdev, meta });
+            }
+        }
+    }
+
     /// A further name of a hard-linked file: made when the first is in place.
     pub(super) fn linked(&mut self, place: Place, entry: &Entry, own: Option<EntryId>) {
         let snapshot = self.own.clone();
@@ -443,8 +474,7 @@ impl Receiver {
         let snapshot = self.own.clone();
         let mut stack = vec![(own, mirror)];
         while let Some((own, mirror)) = stack.pop() {
-            let entries: Vec<Entry> =
-                snapshot.entries(own).iter().filter(|entry| entry.node != Node::Special).cloned().collect();
+            let entries: Vec<Entry> = snapshot.counted(own).map(|(_, entry)| entry.clone()).collect();
             let own_dirs: Vec<DirId> = entries.iter().filter_map(Entry::dir).collect();
             self.name(entries.len())?;
             let children = self.mirror().fill(mirror, entries).map_err(build_error)?;
@@ -489,8 +519,7 @@ impl Receiver {
         self.open_dirs -= 1;
 
         let snapshot = self.own.clone();
-        let mut entries: Vec<Entry> =
-            snapshot.entries(base).iter().filter(|entry| entry.node != Node::Special).cloned().collect();
+        let mut entries: Vec<Entry> = snapshot.counted(base).map(|(_, entry)| entry.clone()).collect();
         if entries.len() != metas.len() {
             return Err(violation("metadata of another directory"));
         }

@@ -42,6 +42,7 @@ use super::message::{
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::limits;
 use crate::path::{Name, RelPath};
@@ -267,7 +268,18 @@ pub enum Action {
         /// Its metadata.
         meta: Meta,
     },
-    /// Metadata of a file or link that stays.
+    /// A device node, FIFO or socket.
+    Special {
+        /// Where.
+        place: Place,
+        /// Which of them.
+        what: Special,
+        /// A device's number.
+        rdev: Rdev,
+        /// Its metadata.
+        meta: Meta,
+    },
+    /// Metadata of what is no directory and stays.
     Meta {
         /// Where.
         place: Place,
@@ -643,7 +655,8 @@ pub(crate) fn kind_of(node: &Node) -> Kind {
         Node::File { .. } => Kind::Link,
         Node::Dir { .. } => Kind::Dir,
         Node::Symlink { .. } => Kind::Symlink,
-        Node::Special => Kind::Special,
+        Node::Special { what, .. } if what.is_device() => Kind::Device,
+        Node::Special { .. } => Kind::Special,
     }
 }
 

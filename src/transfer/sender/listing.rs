@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::{Output, Sender};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::limits::NODE_CHILDREN_MAX;
 use crate::snapshot::node::DirTree;
@@ -48,8 +49,7 @@ impl Sender {
         let mut below = Vec::new();
         let ids = self.snapshot.entry_ids(dir);
         let mut part = Part::new(ids.start);
-        let mut their_entries =
-            theirs.entries(their_dir).iter().filter(|e| e.node != Node::Special).peekable();
+        let mut their_entries = theirs.counted(their_dir).map(|(_, entry)| entry).peekable();
         for id in ids {
             let entry = self.snapshot.entry(EntryId(id));
             while their_entries.next_if(|their| their.name < entry.name).is_some() {
@@ -167,7 +167,12 @@ impl Sender {
             Node::Symlink { target } => {
                 WireNode::Symlink { target: Bounded::new(target.to_vec()).unwrap_or_default() }
             }
-            Node::Special => unreachable!("a source's snapshot has no special entries"),
+            Node::Special { what: Special::Fifo, .. } => WireNode::Fifo,
+            Node::Special { what: Special::Socket, .. } => WireNode::Socket,
+            Node::Special { what, rdev: Rdev { major, minor } } => {
+                let block = *what == Special::BlockDevice;
+                WireNode::Device { block, major: *major, minor: *minor }
+            }
         };
         WireEntry { name: entry.name.clone(), meta: coder.encode(entry.meta), node }
     }

@@ -48,6 +48,10 @@ fn entries() -> Vec<WireEntry> {
         .collect();
     let target = WireNode::Symlink { target: list(b"../x".to_vec()) };
     entries.push(WireEntry { name: name("link"), meta: WireMeta::default(), node: target });
+    let device = WireNode::Device { block: true, major: 7, minor: 300 };
+    for (text, node) in [("pipe", WireNode::Fifo), ("socket", WireNode::Socket), ("x", device)] {
+        entries.push(WireEntry { name: name(text), meta: WireMeta::default(), node });
+    }
     entries
 }
 
@@ -135,8 +139,8 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         bytes_literal: 6,
         bytes_reused: 7,
         failed: 8,
-        created_beside: Beside { dirs: 9, symlinks: 10, specials: 11 },
-        deleted_beside: Beside { dirs: 12, symlinks: 13, specials: 14 },
+        created_beside: Beside { dirs: 9, symlinks: 10, specials: 11, devices: 17 },
+        deleted_beside: Beside { dirs: 12, symlinks: 13, specials: 14, devices: 18 },
         root_made: true,
         files_transferred: 15,
         bytes_transferred: 16,

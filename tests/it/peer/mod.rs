@@ -8,6 +8,7 @@
 mod deletion;
 mod metadata;
 mod sources;
+mod special;
 mod trees;
 mod updates;
 mod writing;
@@ -42,6 +43,8 @@ struct Table {
     mixed: bool,
     /// Whether files may have several names.
     links: bool,
+    /// Whether there are devices, FIFOs and sockets.
+    specials: bool,
     /// Whether the itemized lines are compared too, where nothing moves: of that only we tell.
     lines: bool,
     /// What both get behind the arguments of each case.
@@ -59,6 +62,7 @@ impl Default for Table {
             ours: &["-a"],
             mixed: true,
             links: true,
+            specials: false,
             lines: false,
             paths: &["src/", "dst"],
             list: "",
@@ -82,11 +86,15 @@ impl Table {
 }
 
 /// One case.
-fn compare(Table { theirs, ours, mixed, links, paths, list, lines, .. }: Table, set: &[&str], seed: u64) {
+fn compare(table: Table, set: &[&str], seed: u64) {
+    let Table { theirs, ours, mixed, links, specials, paths, list, lines, .. } = table;
     let temp = tempfile::tempdir().unwrap();
     let run = |name: &str, program: &mut Command, common: &[&str]| {
         let dir = temp.path().join(name);
         trees::make(&dir, seed, mixed, links);
+        if specials {
+            trees::make_special(&dir, seed);
+        }
         std::fs::write(dir.join("list"), list).unwrap();
         let before = listing(&dir);
         let itemize: &[&str] = if lines { &["-i"] } else { &[] };
@@ -120,8 +128,9 @@ fn compare(Table { theirs, ours, mixed, links, paths, list, lines, .. }: Table, 
 /// The lines of changes, sorted: rsync tells of deletions while it goes.
 fn itemized(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut lines: Vec<String> =
-        text.lines().map(|line| format!("{}: {}", &line[12..], &line[..11])).collect();
+    // What rsync skips it tells among the changes; we tell it elsewhere.
+    let lines = text.lines().filter(|line| !line.starts_with("skipping "));
+    let mut lines: Vec<String> = lines.map(|line| format!("{}: {}", &line[12..], &line[..11])).collect();
     lines.sort();
     lines
 }
@@ -148,7 +157,7 @@ fn listing(root: &Path) -> String {
         } else if meta.is_dir() {
             "dir".to_owned()
         } else {
-            format!("special {:x}", meta.rdev())
+            format!("special {:o} {:x}", meta.mode() >> 12, meta.rdev())
         };
         let (mode, uid, gid) = (meta.mode() & 0o7777, meta.uid(), meta.gid());
         writeln!(text, "{at}: {what}, {mode:o} {uid}:{gid} {time}").unwrap();

@@ -9,6 +9,7 @@ const OWN: Table = Table {
     ours: &["-a"],
     mixed: true,
     links: false,
+    specials: false,
     lines: false,
     paths: &[],
     list: "",

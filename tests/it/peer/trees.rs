@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 
 use super::super::bed::{chmod, is_root, noise};
 
@@ -29,6 +29,11 @@ impl Rng {
     fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len() as u64) as usize]
     }
+}
+
+/// A time of so many seconds. Rsync looks at these alone, so that what is equal in them is equal here.
+fn time(secs: i64) -> (i64, i64) {
+    (secs, secs % 3 * 250_000_000)
 }
 
 /// What a name is to be.
@@ -66,10 +71,9 @@ impl Made {
             _ => What::Dir { full: rng.below(2) == 0 },
         };
         let mode = rng.pick(&[0o644, 0o600, 0o755, 0o444, 0o664, 0o711]);
-        // Rsync looks at whole seconds alone, so that what is equal in them is equal here.
         let secs = BASE + rng.pick(&[0, 0, 1, 2, 3, 10, 100]);
-        let time = (secs, secs % 3 * 250_000_000);
-        Made { what, mode, uid: if is_root() { rng.pick(&[0, 0, 1000, 1001]) } else { 0 }, time }
+        let uid = if is_root() { rng.pick(&[0, 0, 1000, 1001]) } else { 0 };
+        Made { what, mode, uid, time: time(secs) }
     }
 
     /// What a destination may have in its place.
@@ -126,6 +130,36 @@ pub(super) fn make(root: &Path, seed: u64, mixed: bool, links: bool) {
     });
     linked_dirs(root);
     touch(root, (BASE, 0));
+}
+
+/// Adds devices (as root), FIFOs and sockets to `src` and to `dst`, some of them in the place of something else.
+pub(super) fn make_special(root: &Path, seed: u64) {
+    let mut rng = Rng(seed);
+    let kinds = [
+        (FileType::Fifo, 0),
+        (FileType::Socket, 0),
+        (FileType::CharacterDevice, makedev(1, 3)),
+        (FileType::CharacterDevice, makedev(1, 5)),
+        (FileType::BlockDevice, makedev(7, 300)),
+    ];
+    let kinds = if is_root() { &kinds[..] } else { &kinds[..2] };
+    for at in ["p", "q", "r", "a/p", "d d/p"] {
+        for side in ["src", "dst"] {
+            let path = root.join(side).join(at);
+            let Some(parent) = path.parent().filter(|parent| parent.is_dir()) else { continue };
+            if rng.below(4) > 0 {
+                let (kind, number) = rng.pick(kinds);
+                mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), number).unwrap();
+            } else if side == "dst" {
+                fs::write(&path, "x").unwrap();
+            } else {
+                continue;
+            }
+            chmod(&path, rng.pick(&[0o600, 0o644]));
+            touch(&path, time(BASE + rng.pick(&[0, 1])));
+            touch(parent, time(BASE));
+        }
+    }
 }
 
 /// What links lead to: a directory beside the source, and one in it.
