@@ -219,11 +219,13 @@ impl Profile {
 
     /// Appends the profile as it stands in a snapshot's root: FORMAT.md, "snapshot root".
     pub(super) fn encode_into(self, bytes: &mut Vec<u8>) {
-        match u8::try_from(self.0) {
+        // Which kinds of names count, those that are there tell.
+        let bits = self.0 & !(Profile::DEVICES | Profile::SPECIALS);
+        match u8::try_from(bits) {
             Ok(bits) => bytes.extend_from_slice(&[1, bits]),
             Err(_) => {
                 bytes.push(2);
-                bytes.extend_from_slice(&self.0.to_le_bytes());
+                bytes.extend_from_slice(&bits.to_le_bytes());
             }
         }
     }
@@ -287,6 +289,7 @@ mod tests {
             bytes
         };
         assert_eq!(encoded(Profile::new(true, true)), [1, 3]);
+        assert_eq!(encoded(Profile::new(true, true).with_devices().with_specials()), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_executability()), [2, 3, 1]);
         assert_eq!(Profile::from_bits(1 << 11), None);
     }

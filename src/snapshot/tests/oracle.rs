@@ -34,9 +34,9 @@ pub(super) fn check(snapshot: &Snapshot) {
     assert_eq!(snapshot.root().unwrap().0, keyed("syncline v1 snapshot", &bytes));
 }
 
-/// The version, and the profile in as many bytes as it has.
+/// The version, and the profile, but for the kinds of names, in as many bytes as it has.
 fn versioned(profile: u16) -> Vec<u8> {
-    let [low, high] = profile.to_le_bytes();
+    let [low, high] = (profile & !(3 << 9)).to_le_bytes();
     if high == 0 { vec![1, low] } else { vec![2, low, high] }
 }
 
