@@ -14,6 +14,7 @@
 //! a file made.
 
 mod abandon;
+mod attributes;
 mod commit;
 mod copy;
 mod patch;

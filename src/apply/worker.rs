@@ -156,6 +156,10 @@ impl Worker {
             // Directories are made when something is made in them, or at the end.
             Action::Dir { dir, .. } => self.handles.mirror(dir).map(drop),
             Action::Meta { .. } => Ok(()),
+            Action::Attributes { set } => {
+                self.stage.learn(set);
+                Ok(())
+            }
             Action::Whole { file, place, data, close } => {
                 let (chunk, bytes) = self.verify(&place, data)?;
                 if chunk.hash != close.root || u64::from(chunk.len) != close.size {
@@ -266,7 +270,8 @@ impl Worker {
     fn create(&mut self, place: Place, meta: Meta) -> Result<Open, ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
         // In a staged directory, which is private, a file may have its mode from the start.
-        let mode = if staged { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
+        let at_once = staged && !self.stage.profile.attributes();
+        let mode = if at_once { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
         let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
         let file = if self.stage.writing.sparse { sparse(file) } else { file };
         Ok(Open {
@@ -462,6 +467,8 @@ impl Worker {
     ) -> Result<(), ApplyError> {
         let profile = self.stage.profile;
         let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
+        let dir = self.handles.mirror(open.place.dir)?;
+        self.stage.prepare(&*dir, Some(&open.name), close.meta);
         let set = self.handle(&open).and_then(|file| {
             let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
             if self.stage.writing.sparse {
@@ -475,6 +482,9 @@ impl Worker {
             if attrs != Attrs::default() {
                 file.set_attrs(&attrs).map_err(failed)?;
             }
+            self.stage
+                .equalize(&*dir, Some(&open.name), close.meta)
+                .map_err(|error| ApplyError::io(self.stage.path(&open.place), "set attributes")(error))?;
             Ok(stat)
         });
         let stat = set.inspect_err(|_| self.remove(&open))?;
@@ -576,7 +586,8 @@ impl Worker {
             let _ = dir.remove_file(&name);
             return Ok(false);
         }
-        if attrs(self.stage.profile, stat, close.meta) != Attrs::default() {
+        let profile = self.stage.profile;
+        if profile.attributes() || attrs(profile, stat, close.meta) != Attrs::default() {
             lock(&self.stage.moved).push((place.clone(), close.meta));
         }
         if close.root != UNKNOWN {
@@ -640,7 +651,8 @@ impl Worker {
                 // Where permission bits do not count, it has those of the one it replaces.
                 _ => attrs.mode = old.map(|old| old.mode).or(attrs.mode),
             }
-            dir.set_attrs(&name, &attrs)
+            dir.set_attrs(&name, &attrs)?;
+            self.stage.equalize(&*dir, Some(&name), meta)
         });
         set.map_err(|error| {
             let _ = dir.remove_file(&name);
@@ -694,6 +706,10 @@ fn file_of(action: &Action) -> Option<FileId> {
         | Action::Finish { file, .. }
         | Action::Discard { file }
         | Action::Clone { file, .. } => Some(*file),
-        Action::Dir { .. } | Action::Symlink { .. } | Action::Special { .. } | Action::Meta { .. } => None,
+        Action::Dir { .. }
+        | Action::Symlink { .. }
+        | Action::Special { .. }
+        | Action::Attributes { .. }
+        | Action::Meta { .. } => None,
     }
 }

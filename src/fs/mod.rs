@@ -195,6 +195,23 @@ pub trait Dir: Send + Sync {
     /// Sets this directory's own metadata.
     fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()>;
 
+    /// The extended attributes of `name`, or without one of this directory, in any order; never those of what a link
+    /// leads to. None where the file system has no such thing.
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let _ = name;
+        Ok(Vec::new())
+    }
+    /// The extended attributes of what the symbolic link `name` leads to, as [`Dir::stat_through`].
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let _ = name;
+        Err(Errno::LOOP.into())
+    }
+    /// Sets an extended attribute of `name`, or without one of this directory; without a value, removes it.
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        let _ = (name, key, value);
+        Err(Errno::OPNOTSUPP.into())
+    }
+
     /// Whether on this file system every change of a directory's names shows in the directory's ctime.
     fn names_show_in_ctime(&self) -> bool {
         false

@@ -12,6 +12,7 @@ use crate::path::Name;
 pub(super) trait View: Send + Sync + 'static {
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>>;
     fn stat_self(&self) -> io::Result<Stat>;
+    fn attributes_self(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
     /// The directory that has a name, and the name there.
     fn real<'a>(&'a self, name: &Name) -> io::Result<(&'a DirRef, Name)>;
     fn open_dir(&self, name: &Name) -> io::Result<DirRef>;
@@ -96,6 +97,15 @@ impl<V: View> Dir for ReadOnly<V> {
     }
     fn set_attrs_self(&self, _: &Attrs) -> io::Result<()> {
         refused()
+    }
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let Some(name) = name else { return self.0.attributes_self() };
+        let (dir, name) = self.0.real(name)?;
+        dir.attributes(Some(&name))
+    }
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let (dir, name) = self.0.real(name)?;
+        dir.attributes_through(&name)
     }
     fn sync(&self) -> io::Result<()> {
         Ok(())

@@ -378,6 +378,9 @@ impl Reader<'_> {
         let (mode, uid, gid) = (self.u32()?, self.u32()?, self.u32()?);
         let (dev, ino, size) = (self.u64()?, self.u64()?, self.u64()?);
         let (mtime, ctime) = (self.time()?, self.time()?);
-        Some((Meta { mode, uid, gid, mtime }, Fingerprint { dev, ino, size, mtime, ctime }))
+        Some((
+            Meta { mode, uid, gid, mtime, ..Meta::default() },
+            Fingerprint { dev, ino, size, mtime, ctime },
+        ))
     }
 }

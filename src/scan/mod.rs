@@ -65,7 +65,7 @@ use crate::fs::{Kind, Rdev, Stat, Time};
 use crate::hash::Hash;
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Snapshot};
+use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Sets, Snapshot};
 use crate::transfer::receiver::Protected;
 
 /// Gives the time: an argument, so that a test's scan is as certain as its file system.
@@ -232,6 +232,8 @@ pub struct Scan {
     /// Files that a sender has and does not copy, for their size; sorted. A receiver may not delete what it has in
     /// their place.
     pub spared: Vec<RelPath>,
+    /// The extended attributes that there are, if the profile counts any.
+    pub sets: Sets,
     root_print: Fingerprint,
     /// Whether an entry's fingerprint may fail to show its next change, by [`EntryId`].
     racy: Vec<bool>,
@@ -279,7 +281,9 @@ impl Scan {
         };
         let others = self.others.get(&id).map_or(&[][..], Vec::as_slice);
         for &id in [id].iter().chain(others) {
-            self.snapshot.set_file(id, seen.stat.size, meta_of(&seen.stat), Some(root));
+            let attributes = self.snapshot.entry(id).meta.attributes;
+            let meta = Meta { attributes, ..meta_of(&seen.stat) };
+            self.snapshot.set_file(id, seen.stat.size, meta, Some(root));
             self.prints[id.0 as usize] = Fingerprint::of(&seen.stat);
             self.racy[id.0 as usize] = seen.is_racy();
         }
@@ -347,7 +351,8 @@ impl Scan {
     }
 }
 
-/// What of a stat is metadata.
+/// What of a stat is metadata: everything but the extended attributes.
 fn meta_of(stat: &Stat) -> Meta {
-    Meta { mode: stat.mode, uid: stat.uid, gid: stat.gid, mtime: stat.mtime }
+    let Stat { mode, uid, gid, mtime, .. } = *stat;
+    Meta { mode, uid, gid, mtime, ..Meta::default() }
 }

@@ -1,6 +1,6 @@
 //! One name in a directory: what it is, its metadata, and the bytes of both that are hashed.
 
-use super::{Digests, DirId, Profile};
+use super::{AttributesId, Digests, DirId, Profile};
 use crate::fs::{Rdev, Special, Time};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath};
@@ -25,15 +25,20 @@ pub struct Meta {
     pub gid: u32,
     /// Modification time.
     pub mtime: Time,
+    /// Extended attributes, ACLs among them.
+    pub attributes: AttributesId,
 }
 
 impl Meta {
-    pub(super) fn encode_into(self, bytes: &mut Vec<u8>) {
+    pub(super) fn encode_into(self, profile: Profile, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.mode.to_le_bytes());
         bytes.extend_from_slice(&self.uid.to_le_bytes());
         bytes.extend_from_slice(&self.gid.to_le_bytes());
         bytes.extend_from_slice(&self.mtime.secs.to_le_bytes());
         bytes.extend_from_slice(&self.mtime.nanos.to_le_bytes());
+        if profile.attributes() {
+            bytes.extend_from_slice(&self.attributes.0);
+        }
     }
 }
 
@@ -188,7 +193,7 @@ impl Encoder {
         if let Some(full) = dir_full {
             self.full.extend_from_slice(full.as_bytes());
         }
-        entry.counted(self.profile).encode_into(&mut self.full);
+        entry.counted(self.profile).encode_into(self.profile, &mut self.full);
         Some(())
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! Cost: about 100 bytes and one allocation an entry.
 
+mod attributes;
 mod builder;
 mod entry;
 pub mod node;
@@ -21,6 +22,7 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
+pub use attributes::{Attributes, AttributesId, Sets};
 pub use builder::{BuildError, Builder};
 pub use entry::{Entry, Meta, Node};
 pub use profile::{Field, Profile};
@@ -388,7 +390,7 @@ pub fn root_hash(profile: Profile, params: &chunk::Params, meta: &Meta, full: &H
     let mut bytes = Vec::with_capacity(96);
     profile.encode_into(&mut bytes);
     bytes.extend_from_slice(params.id().as_bytes());
-    profile.normalize(*meta, entry::DIR).encode_into(&mut bytes);
+    profile.normalize(*meta, entry::DIR).encode_into(profile, &mut bytes);
     bytes.extend_from_slice(full.as_bytes());
     Hasher::new(Domain::Snapshot).update(&bytes).finish()
 }

@@ -1,7 +1,8 @@
 //! Which metadata counts: it is compared, hashed, and made equal.
 
+use super::attributes::{Class, class};
 use super::entry::{DIR, FILE, SYMLINK};
-use super::{Entry, Meta, Node};
+use super::{AttributesId, Entry, Meta, Node};
 use crate::fs::{Special, Time};
 
 /// Which metadata counts. What a profile leaves out is read as zero on both ends, and left alone where it is.
@@ -50,9 +51,18 @@ impl Profile {
     const EXECUTABLE: u16 = 1 << 8;
     const DEVICES: u16 = 1 << 9;
     const SPECIALS: u16 = 1 << 10;
+    const USER_ATTRIBUTES: u16 = 1 << 11;
+    const ROOT_ATTRIBUTES: u16 = 1 << 12;
+    const ACLS: u16 = 1 << 13;
     /// The bits that add.
-    const ADDS: u16 =
-        Profile::OWNER | Profile::SETID | Profile::EXECUTABLE | Profile::DEVICES | Profile::SPECIALS;
+    const ADDS: u16 = Profile::OWNER
+        | Profile::SETID
+        | Profile::EXECUTABLE
+        | Profile::DEVICES
+        | Profile::SPECIALS
+        | Profile::USER_ATTRIBUTES
+        | Profile::ROOT_ATTRIBUTES
+        | Profile::ACLS;
 
     /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
     #[must_use]
@@ -94,6 +104,54 @@ impl Profile {
     #[must_use]
     pub fn with_specials(self) -> Profile {
         Profile(self.0 | Profile::SPECIALS)
+    }
+
+    /// The same, and extended attributes of the namespace `user` count.
+    #[must_use]
+    pub fn with_user_attributes(self) -> Profile {
+        Profile(self.0 | Profile::USER_ATTRIBUTES)
+    }
+
+    /// The same, and extended attributes that only root may read or set count: capabilities are among them.
+    #[must_use]
+    pub fn with_root_attributes(self) -> Profile {
+        Profile(self.0 | Profile::ROOT_ATTRIBUTES)
+    }
+
+    /// The same without those.
+    #[must_use]
+    pub fn without_root_attributes(self) -> Profile {
+        Profile(self.0 & !Profile::ROOT_ATTRIBUTES)
+    }
+
+    /// The same, and ACLs count.
+    #[must_use]
+    pub fn with_acls(self) -> Profile {
+        Profile(self.0 | Profile::ACLS)
+    }
+
+    /// Whether any extended attributes count.
+    #[must_use]
+    pub fn attributes(self) -> bool {
+        self.0 & (Profile::USER_ATTRIBUTES | Profile::ROOT_ATTRIBUTES | Profile::ACLS) != 0
+    }
+
+    /// Whether the extended attribute of that name counts.
+    #[must_use]
+    pub fn takes_attribute(self, name: &[u8]) -> bool {
+        let bit = match class(name) {
+            Class::User => Profile::USER_ATTRIBUTES,
+            Class::Root => Profile::ROOT_ATTRIBUTES,
+            Class::Acl => Profile::ACLS,
+            Class::Never => return false,
+        };
+        self.0 & bit != 0
+    }
+
+    /// Whether the same extended attributes count in both profiles.
+    #[must_use]
+    pub fn has_attributes_of(self, other: Profile) -> bool {
+        (self.0 ^ other.0) & (Profile::USER_ATTRIBUTES | Profile::ROOT_ATTRIBUTES | Profile::ACLS) == 0
     }
 
     fn leaves_out(self, field: Field) -> bool {
@@ -171,7 +229,7 @@ impl Profile {
     }
 
     /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability, bit 9 device
-    /// nodes, bit 10 FIFOs and sockets; without: bit 2 owner, 3 group, 4 permission bits, 5 times, 6 those of
+    /// nodes, bit 10 FIFOs and sockets, bits 11 to 13 extended attributes: the user's, root's, ACLs; without: bit 2 owner, 3 group, 4 permission bits, 5 times, 6 those of
     /// directories, 7 those of symbolic links.
     #[must_use]
     pub fn bits(self) -> u16 {
@@ -181,7 +239,7 @@ impl Profile {
     /// The profile that `bits` stand for, or `None` if an unknown bit is set.
     #[must_use]
     pub fn from_bits(bits: u16) -> Option<Profile> {
-        (bits < 1 << 11).then_some(Profile(bits))
+        (bits < 1 << 14).then_some(Profile(bits))
     }
 
     /// What of a file's or directory's permission bits counts, where any do.
@@ -214,6 +272,7 @@ impl Profile {
             uid: if self.uid() { meta.uid } else { 0 },
             gid: if self.gid() { meta.gid } else { 0 },
             mtime: if timed { meta.mtime } else { Time::default() },
+            attributes: if self.attributes() { meta.attributes } else { AttributesId::default() },
         }
     }
 
@@ -242,7 +301,13 @@ impl Default for Profile {
 mod tests {
     use super::*;
 
-    const META: Meta = Meta { mode: 0o4754, uid: 7, gid: 8, mtime: Time { secs: 9, nanos: 10 } };
+    const META: Meta = Meta {
+        mode: 0o4754,
+        uid: 7,
+        gid: 8,
+        mtime: Time { secs: 9, nanos: 10 },
+        attributes: AttributesId([0; 20]),
+    };
 
     #[test]
     fn what_does_not_count_is_zero() {
@@ -270,6 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn attributes_count_by_their_namespace() {
+        let (none, all) =
+            (Profile::default(), Profile::default().with_user_attributes().with_root_attributes());
+        for (name, profile) in [
+            ("user.a", none.with_user_attributes()),
+            ("trusted.a", none.with_root_attributes()),
+            ("security.capability", none.with_root_attributes()),
+            ("system.posix_acl_access", none.with_acls()),
+            ("system.posix_acl_default", none.with_acls()),
+        ] {
+            let name = name.as_bytes();
+            assert!(profile.takes_attribute(name) && !none.takes_attribute(name));
+            let others = [none.with_user_attributes(), none.with_root_attributes(), none.with_acls()];
+            assert_eq!(others.iter().filter(|other| other.takes_attribute(name)).count(), 1);
+        }
+        for name in ["system.nfs4_acl", "user.rsync.%stat", "system."] {
+            assert!(!all.with_acls().takes_attribute(name.as_bytes()), "{name}");
+        }
+        let meta = Meta { attributes: AttributesId([7; 20]), ..META };
+        assert_eq!(none.normalize(meta, FILE).attributes, AttributesId::default());
+        assert_eq!(none.with_acls().normalize(meta, FILE), Meta { mode: 0o4754, uid: 0, gid: 0, ..meta });
+    }
+
+    #[test]
     fn both_profiles_must_count_what_counts() {
         let all = Profile::new(true, true).with_executability().with_devices().with_specials();
         for field in Field::ALL {
@@ -291,6 +380,6 @@ mod tests {
         assert_eq!(encoded(Profile::new(true, true)), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_devices().with_specials()), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_executability()), [2, 3, 1]);
-        assert_eq!(Profile::from_bits(1 << 11), None);
+        assert_eq!(Profile::from_bits(1 << 14), None);
     }
 }

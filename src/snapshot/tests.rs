@@ -16,7 +16,7 @@ fn name(text: &str) -> Name {
 }
 
 fn meta(secs: i64) -> Meta {
-    Meta { mode: 0o644, uid: 1, gid: 2, mtime: Time { secs, nanos: 5 } }
+    Meta { mode: 0o644, uid: 1, gid: 2, mtime: Time { secs, nanos: 5 }, ..Meta::default() }
 }
 
 fn file(text: &str, root: u8) -> Entry {

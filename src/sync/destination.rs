@@ -112,9 +112,11 @@ pub(super) fn run(
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
-    let mut machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
+    let machine = Receiver::new(own.clone(), locals, theirs, protected.clone(), wishes)?;
+    let mut machine = machine.with_sets(scan.sets.clone());
     let stage =
         Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing, references.places);
+    stage.learn_all(scan.sets.clone());
     let session = Session {
         wire,
         options,
@@ -305,6 +307,7 @@ impl Session<'_> {
                 }
                 Output::Message(message) => builder.push(&message),
                 Output::Action(_) if self.options.dry_run => {}
+                Output::Action(Action::Attributes { set }) => self.stage.learn(set),
                 Output::Action(Action::Meta { place, meta, from }) => staged.metas.push((place, meta, from)),
                 Output::Action(action) => {
                     self.watch(&action);
@@ -572,7 +575,7 @@ impl Crew {
     fn assign(&mut self, action: Action) {
         let by_dir = |dir: DirId| (dir.0 as usize) % self.queues.len();
         let thread = match &action {
-            Action::Dir { own: Some(_), .. } | Action::Meta { .. } => return,
+            Action::Dir { own: Some(_), .. } | Action::Meta { .. } | Action::Attributes { .. } => return,
             Action::Dir { place, .. } | Action::Symlink { place, .. } | Action::Special { place, .. } => {
                 by_dir(place.dir)
             }

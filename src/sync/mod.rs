@@ -143,7 +143,12 @@ impl Options {
     fn settable(&self) -> Profile {
         match rustix::process::geteuid().is_root() {
             true => self.profile,
-            false => self.profile.without(Field::Uid).without(Field::Gid).without_devices(),
+            false => self
+                .profile
+                .without(Field::Uid)
+                .without(Field::Gid)
+                .without_devices()
+                .without_root_attributes(),
         }
     }
 }

@@ -189,6 +189,11 @@ fn allowed(target: &Target, push: bool) -> Profile {
     };
     let may_make = !push || rustix::process::geteuid().is_root();
     let plain = Profile::new(owner && may_make, !push || setid).with_executability();
+    let plain = plain.with_user_attributes();
+    // An ACL is a kind of owner; a capability is as good as setuid.
+    let plain = if owner { plain.with_acls() } else { plain };
+    let is_root = rustix::process::geteuid().is_root();
+    let plain = if is_root && (!push || setid) { plain.with_root_attributes() } else { plain };
     match !push || devices {
         true if may_make => plain.with_specials().with_devices(),
         true => plain.with_specials(),

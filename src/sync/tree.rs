@@ -183,14 +183,19 @@ impl Tree {
         Ok(Tree { place, scan, indexed: index.is_some(), fresh, options: scanning, cache })
     }
 
-    /// A source of which other metadata counts than it was scanned for. Where that makes names no part of it, it is
-    /// scanned once more: such names are not sent, and that is told.
+    /// A source of which other metadata counts than it was scanned for. Where that makes names or attributes no
+    /// part of it, it is scanned once more: such are not sent, and that is told.
     ///
     /// # Errors
     /// As [`Tree::scan`].
     pub(super) fn agreed(mut self, profile: Profile, options: &Options) -> Result<Tree, SyncError> {
+        if self.options.profile.attributes() && !self.options.profile.has_attributes_of(profile) {
+            let text = "not all extended attributes are kept there";
+            options.monitor.notice(&RelPath::root(), text);
+        }
+        let same = self.options.profile.has_attributes_of(profile);
         self.options.profile = profile;
-        if self.scan.snapshot.all_entries().iter().all(|entry| profile.counts(entry)) {
+        if same && self.scan.snapshot.all_entries().iter().all(|entry| profile.counts(entry)) {
             set_profile(&mut self.scan, profile);
         } else {
             let index = Index::parse(Index::encode(&self.scan)).ok();

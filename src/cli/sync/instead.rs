@@ -55,7 +55,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--temp-dir", "-T"], "leave it out: files are staged beside their place, to be renamed into it"),
-    (&["--xattrs", "-X", "--acls", "-A"], "extended attributes and ACLs are not copied yet"),
     (&["--atimes", "-U", "--crtimes", "-N"], "access and creation times are not copied yet"),
     (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
     (&["--no-hard-links", "--no-H"], "hard links are always kept"),

@@ -58,6 +58,22 @@ pub(super) struct Metadata {
     #[arg(long, visible_alias = "no-g", overrides_with = "group")]
     no_group: bool,
 
+    /// Keep extended attributes: those of the namespace user, and where both ends are root's all but those of system.
+    #[arg(short = 'X', long, action = clap::ArgAction::Count, overrides_with = "no_xattrs")]
+    xattrs: u8,
+
+    /// Undo an -X before it.
+    #[arg(long, visible_alias = "no-X", overrides_with = "xattrs")]
+    no_xattrs: bool,
+
+    /// Keep ACLs, by number; implies --perms.
+    #[arg(short = 'A', long, overrides_with = "no_acls")]
+    acls: bool,
+
+    /// Undo an -A before it.
+    #[arg(long, visible_alias = "no-A", overrides_with = "acls")]
+    no_acls: bool,
+
     /// --devices --specials; -a has both.
     #[arg(short = 'D', overrides_with = "no_special_files")]
     special_files: bool,
@@ -125,9 +141,13 @@ impl Metadata {
         };
         options.view.users = map(Of::Users, user, &self.usermap)?;
         options.view.groups = map(Of::Groups, group, &self.groupmap)?;
-        let mut profile = Profile::new(true, self.archive || self.perms);
+        if self.xattrs > 1 {
+            return Err(Usage::new("-XX: what rsync keeps in attributes for itself is not copied")
+                .hint("-X is there"));
+        }
+        let mut profile = Profile::new(true, self.archive || self.perms || self.acls);
         for (left_out, field) in [
-            (self.no_perms, Field::Mode),
+            (self.no_perms && !self.acls, Field::Mode),
             (self.no_times, Field::Time),
             (self.omit_dir_times, Field::DirTime),
             (self.omit_link_times, Field::LinkTime),
@@ -142,6 +162,9 @@ impl Metadata {
         for (counts, with) in [
             (self.executability, Profile::with_executability as fn(Profile) -> Profile),
             (self.devices || both && !self.no_devices, Profile::with_devices),
+            (self.xattrs > 0, Profile::with_user_attributes),
+            (self.xattrs > 0 && rustix::process::geteuid().is_root(), Profile::with_root_attributes),
+            (self.acls, Profile::with_acls),
             (self.specials || both && !self.no_specials, Profile::with_specials),
         ] {
             profile = if counts { with(profile) } else { profile };

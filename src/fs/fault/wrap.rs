@@ -140,6 +140,21 @@ impl Dir for FaultDir {
         self.inner.set_attrs_self(attrs)
     }
 
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.judge(Op::Attributes)?;
+        self.inner.attributes(name)
+    }
+
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.judge_name(Op::Attributes, name)?;
+        self.inner.attributes_through(name)
+    }
+
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        self.judge(Op::SetAttribute)?;
+        self.inner.set_attribute(name, key, value)
+    }
+
     fn names_show_in_ctime(&self) -> bool {
         self.inner.names_show_in_ctime()
     }

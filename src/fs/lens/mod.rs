@@ -237,6 +237,21 @@ impl Dir for Seen {
         self.dir.set_attrs_self(attrs)
     }
 
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        match name {
+            Some(name) if self.is_through(name)? => self.dir.attributes_through(name),
+            name => self.dir.attributes(name),
+        }
+    }
+
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.dir.attributes_through(name)
+    }
+
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        self.dir.set_attribute(name, key, value)
+    }
+
     fn names_show_in_ctime(&self) -> bool {
         // What a link leads to may come and go without its directory.
         self.lens.follow == Follow::None && self.dir.names_show_in_ctime()

@@ -13,8 +13,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::file::OsFile;
 use super::{
-    lock, open_beneath, open_through, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd,
-    stat_through, timestamps,
+    attributes, lock, open_beneath, open_through, owner, regular, set_attrs_fd, set_created_mode, stat_at,
+    stat_fd, stat_through, timestamps,
 };
 use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Rdev, Special, Stat, state, walk};
 use crate::path::Name;
@@ -243,6 +243,18 @@ impl Dir for OsDir {
 
     fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()> {
         set_attrs_fd(self.fd.as_fd(), attrs)
+    }
+
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        attributes::all(self.fd.as_fd(), name, false)
+    }
+
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        attributes::all(self.fd.as_fd(), Some(name), true)
+    }
+
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        attributes::set(self.fd.as_fd(), name, key, value)
     }
 
     fn names_show_in_ctime(&self) -> bool {

@@ -8,9 +8,10 @@
 //!
 //! Only the two doors below take an operator's path, which may contain links: the operator may name any place.
 //!
-//! Not done here: access times are never set, extended attributes and ACLs are not read. Setting the mode of a
-//! *name* needs `/proc`, because `fchmodat` follows links and `fchmodat2` is younger than the kernels we run on.
+//! Not done here: access times are never set. Extended attributes are reached through `/proc`, since there are no calls
+//! for names in a held directory before Linux 6.13. Setting the mode of a *name* needs `/proc`, because `fchmodat` follows links and `fchmodat2` is younger than the kernels we run on.
 
+mod attributes;
 mod dir;
 mod file;
 mod lock;

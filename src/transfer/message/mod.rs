@@ -36,6 +36,8 @@ pub const REQUEST_MAX: usize = 4096;
 pub const SPARED_MAX: usize = 128;
 /// Paths of one [`Message::Named`] at most.
 pub const NAMED_MAX: usize = 128;
+/// Extended attributes of one inode at most.
+pub const ATTRIBUTES_MAX: usize = 4096;
 /// Rules at most.
 pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
@@ -59,6 +61,8 @@ pub struct Tree {
     pub digests: Option<WireDigests>,
     /// The root directory's own metadata.
     pub meta: WireMeta,
+    /// The id of its extended attributes, if any count.
+    pub attributes: [u8; 20],
     /// Names below the root directory.
     pub entries: u64,
     /// Regular files.
@@ -82,6 +86,7 @@ impl Tree {
             root: snapshot.root(),
             digests: snapshot.digests(DirId::ROOT).map(Into::into),
             meta: MetaCoder::default().encode(snapshot.meta()),
+            attributes: snapshot.meta().attributes.0,
             entries: u64::from(snapshot.entry_count()),
             files: totals.files,
             bytes: totals.bytes,
@@ -152,6 +157,7 @@ impl MetaCoder {
                 secs: last.mtime.secs.wrapping_add(wire.secs),
                 nanos: last.mtime.nanos ^ wire.nanos,
             },
+            ..Meta::default()
         };
         (self.0.mode <= 0o7777 && self.0.mtime.nanos < 1_000_000_000).then_some(self.0)
     }
@@ -316,6 +322,10 @@ pub struct MetaChange {
     pub gid: bool,
     /// Modification time.
     pub mtime: bool,
+    /// Extended attributes that are no ACLs.
+    pub attributes: bool,
+    /// ACLs.
+    pub acls: bool,
 }
 
 /// What a session did, counted at the receiver.
@@ -665,7 +675,20 @@ pub enum Message<'a> {
     Spared(Bounded<RelPath, SPARED_MAX>),
     /// Client → server, behind `Hello`: (a part of) the paths that are named, and how far they reach.
     Named(Bounded<(RelPath, Reach), NAMED_MAX>),
+    /// Sender → receiver, before what they are of: extended attributes, where the profile counts some.
+    Attributes {
+        /// Sets that were not told yet: they are numbered from 0 on, in the order in which they are told.
+        sets: Bounded<WireAttributes, LISTING_MAX>,
+        /// Numbers of entries, and of the set that each has; those that have none are not among them.
+        of: Bounded<(u32, u32), LISTING_MAX>,
+    },
 }
+
+/// Names and values of one inode's attributes, by name.
+pub type WireAttributes = Bounded<
+    (Bounded<u8, { limits::ATTRIBUTE_NAME_BYTES_MAX }>, Bounded<u8, { limits::ATTRIBUTE_VALUE_BYTES_MAX }>),
+    ATTRIBUTES_MAX,
+>;
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.
 fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

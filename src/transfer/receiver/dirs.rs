@@ -10,7 +10,7 @@ use super::listing::{Listed, OwnNodes};
 use super::update::{self, Verdict};
 use super::{
     Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver, UNKNOWN, Updates,
-    kind_of, limits, meta_change, violation,
+    kind_of, limits, violation,
 };
 use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
@@ -410,7 +410,7 @@ impl Receiver {
             return false;
         }
         self.report.metadata_only += 1;
-        let change = Change::Meta(meta_change(from, to));
+        let change = Change::Meta(self.meta_change(from, to));
         self.item(|this| this.path(place), change, kind);
         true
     }
@@ -487,9 +487,9 @@ impl Receiver {
     pub(super) fn metas(
         &mut self,
         id: u32,
+        first: u32,
         more: bool,
-        wire: &[WireMeta],
-        wire_children: &[WireChild],
+        (wire, wire_children): (&[WireMeta], &[WireChild]),
     ) -> Result<(), ProtocolError> {
         let claimed = self.theirs.entries;
         let Some(dir) = self.dirs.get_mut(&id) else { return Ok(()) };
@@ -500,8 +500,9 @@ impl Receiver {
             return Err(violation("metadata of another directory"));
         }
         let mut coder = MetaCoder::default();
-        for meta in wire {
-            metas.push(coder.decode(*meta).ok_or_else(|| violation("bad metadata"))?);
+        for (id, meta) in (first..).zip(wire) {
+            let meta = coder.decode(*meta).ok_or_else(|| violation("bad metadata"))?;
+            metas.push(Meta { attributes: self.attributes.of(id), ..meta });
         }
         for child in wire_children {
             *last = last.wrapping_add(child.dir);

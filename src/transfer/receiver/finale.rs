@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver};
-use super::{kind_of, meta_change, mirror_root, violation};
+use super::{kind_of, mirror_root, violation};
 use crate::chunk::ChunkRef;
 use crate::path::RelPath;
 use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
@@ -403,7 +403,8 @@ impl Receiver {
         if self.options.made {
             self.item(|_| RelPath::root(), Change::Created, Kind::Dir);
         } else if was != meta {
-            self.item(|_| RelPath::root(), Change::Meta(meta_change(was, meta)), Kind::Dir);
+            let change = Change::Meta(self.meta_change(was, meta));
+            self.item(|_| RelPath::root(), change, Kind::Dir);
         }
     }
 

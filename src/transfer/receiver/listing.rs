@@ -156,11 +156,15 @@ impl Receiver {
         }
         self.name(entries.len())?;
         let (claimed, profile) = (self.theirs.entries, self.own.profile());
-        let Some((listed, nodes)) = self.awaited(id) else { return Ok(()) };
         let mut coder = MetaCoder::default();
+        let mut decoded = Vec::with_capacity(entries.len());
         for (id, entry) in (first..).zip(entries) {
-            listed.push(decode_entry(entry, id, (claimed, profile), &mut coder)?);
+            let mut one = decode_entry(entry, id, (claimed, profile), &mut coder)?;
+            one.entry.meta.attributes = self.attributes.of(id);
+            decoded.push(one);
         }
+        let Some((listed, nodes)) = self.awaited(id) else { return Ok(()) };
+        listed.extend(decoded);
         if more {
             return Ok(());
         }

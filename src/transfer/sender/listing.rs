@@ -148,6 +148,7 @@ impl Sender {
     }
 
     fn listing(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>, more: bool) {
+        self.tell_attributes_of(ids.clone());
         let mut coder = MetaCoder::default();
         let entries = ids.clone().map(|id| self.wire_entry(self.snapshot.entry(EntryId(id)), &mut coder));
         let entries = Bounded::new(entries.collect()).unwrap_or_default();
@@ -248,6 +249,7 @@ impl Sender {
         let mut first = ids.start;
         loop {
             let end = ids.end.min(first + LISTING_MAX as u32);
+            self.tell_attributes_of(first..end);
             let (mut metas, mut children) = (Vec::new(), Vec::new());
             let (mut coder, mut last) = (MetaCoder::default(), 0);
             for entry in (first..end).map(|id| self.snapshot.entry(EntryId(id))) {

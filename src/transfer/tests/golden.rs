@@ -26,7 +26,7 @@ fn hash(byte: u8) -> Hash {
 fn metas() -> Vec<WireMeta> {
     let mut coder = MetaCoder::default();
     let mtime = |secs| Time { secs, nanos: 999_999_999 };
-    let first = Meta { mode: 0o4755, uid: 1000, gid: 100, mtime: mtime(1_700_000_000) };
+    let first = Meta { mode: 0o4755, uid: 1000, gid: 100, mtime: mtime(1_700_000_000), ..Meta::default() };
     [first, first, Meta { mtime: mtime(-1), ..first }].map(|meta| coder.encode(meta)).to_vec()
 }
 
@@ -56,7 +56,7 @@ fn entries() -> Vec<WireEntry> {
 }
 
 fn items() -> Vec<Item> {
-    let meta = MetaChange { mode: true, uid: false, gid: false, mtime: true };
+    let meta = MetaChange { mode: true, mtime: true, acls: true, ..MetaChange::default() };
     let item = |text: &str, change, kind| Item { path: path(text), change, kind };
     vec![
         item("a", Change::Created, Kind::File),
@@ -123,6 +123,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         root: Some(hash(9)),
         digests: Some(digests()),
         meta: metas()[0],
+        attributes: [3; 20],
         entries: 1 << 20,
         files: 1000,
         bytes: 1 << 40,
@@ -192,6 +193,10 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::ChunkSteps { file: 5, more: false, steps: list(chunk_steps(chunk)) },
         Message::Spared(list(vec![path("a/large"), path("b")])),
         Message::Named(list(vec![(path("a/b"), Reach::All), (path("c"), Reach::Names)])),
+        Message::Attributes {
+            sets: list(vec![list(vec![(list(b"user.a".to_vec()), list(vec![0, 255]))])]),
+            of: list(vec![(10, 0), (300, 0)]),
+        },
     ]
 }
 

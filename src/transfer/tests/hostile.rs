@@ -1,5 +1,6 @@
 //! Peers that lie: every lie ends the session with a code of its own, and changes nothing a user can see.
 
+mod attributes;
 mod refine;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ const OWN: Table = Table {
     mixed: true,
     links: false,
     specials: false,
+    attributes: false,
     lines: false,
     paths: &[],
     list: "",

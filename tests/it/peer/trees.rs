@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat, utimensat,
+};
 
 use super::super::bed::{chmod, is_root, noise};
 
@@ -158,6 +160,54 @@ pub(super) fn make_special(root: &Path, seed: u64) {
             chmod(&path, rng.pick(&[0o600, 0o644]));
             touch(&path, time(BASE + rng.pick(&[0, 1])));
             touch(parent, time(BASE));
+        }
+    }
+}
+
+/// Gives some of what is in `src`, and of what is in `dst`, extended attributes and ACLs.
+pub(super) fn make_attributes(root: &Path, seed: u64) {
+    let mut rng = Rng(seed);
+    // Of a user and a group beside the owner's, with a mask.
+    let acl = |user: u32, perms: u16| {
+        let none = u32::MAX;
+        let all =
+            [(1, 6, none), (2, perms, user), (4, 4, none), (8, 5, 1000), (0x10, 7, none), (0x20, 4, none)];
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        for (tag, perms, id) in all {
+            bytes.extend([u16::to_le_bytes(tag), u16::to_le_bytes(perms)].concat());
+            bytes.extend(u32::to_le_bytes(id));
+        }
+        bytes
+    };
+    for side in ["src", "dst"] {
+        for at in DIRS.iter().flat_map(|dir| {
+            [*dir]
+                .into_iter()
+                .chain(NAMES.iter().copied())
+                .map(move |name| if name == *dir { (*dir).to_owned() } else { format!("{dir}/{name}") })
+        }) {
+            let path = root.join(side).join(at.trim_start_matches('/'));
+            if !path.exists() || path.is_symlink() {
+                continue;
+            }
+            let set = |key: &str, value: &[u8]| {
+                lsetxattr(&path, key, value, XattrFlags::empty()).unwrap();
+            };
+            if rng.below(2) == 0 {
+                set("user.one", rng.pick(&[&b"1"[..], b"2", b""]));
+            }
+            if rng.below(3) == 0 {
+                set("user.two", b"\0\xff");
+            }
+            if rng.below(3) == 0 {
+                set("trusted.three", rng.pick(&[&b"a"[..], b"b"]));
+            }
+            if rng.below(3) == 0 {
+                set("system.posix_acl_access", &acl(rng.pick(&[1000, 1001]), rng.pick(&[4, 6])));
+            }
+            if path.is_dir() && rng.below(3) == 0 {
+                set("system.posix_acl_default", &acl(1000, rng.pick(&[4, 6])));
+            }
         }
     }
 }
