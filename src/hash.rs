@@ -34,6 +34,8 @@ pub enum Domain {
     Boundary,
     /// Chunking parameters.
     Params,
+    /// Extended attributes of one inode.
+    Attributes,
 }
 
 impl Domain {
@@ -46,6 +48,7 @@ impl Domain {
             Domain::Snapshot => b"syncline v1 snapshot",
             Domain::Boundary => b"syncline v1 boundary",
             Domain::Params => b"syncline v1 params",
+            Domain::Attributes => b"syncline v1 attributes",
         };
         let mut key = [0; 32];
         let mut i = 0;

@@ -23,6 +23,15 @@ pub const NAMED_MAX: u32 = 1 << 20;
 /// Bytes in all of them at most: a component takes some 150 bytes of memory.
 pub const NAMED_BYTES_MAX: usize = 16 << 20;
 
+/// Longest name of an extended attribute, in bytes: Linux `XATTR_NAME_MAX`.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 255;
+/// Longest value of one, in bytes: Linux `XATTR_SIZE_MAX`.
+pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes in all attributes of one inode at most.
+pub const ATTRIBUTES_BYTES_MAX: usize = 256 << 10;
+/// Bytes in all sets of attributes that a peer may tell of in a session at most.
+pub const SETS_BYTES_MAX: usize = 64 << 20;
+
 /// Names in one tree at most: some 25 GB of memory at each end.
 pub const ENTRIES_MAX: u64 = 1 << 27;
 /// Chunks in the lists of the files that are being made at one time at most: 4 TiB of them, and some 5 GB of

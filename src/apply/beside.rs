@@ -232,5 +232,6 @@ fn copy_alike(here: &Pair, name: &Name, stat: &Stat) -> io::Result<()> {
 fn like(here: &Pair) -> io::Result<()> {
     let (was, is) = (here.from.stat_self()?, here.to.stat_self()?);
     let owner = ((was.uid, was.gid) != (is.uid, is.gid)).then_some((was.uid, was.gid));
+    copy::copy_attributes((&*here.from, None), (&*here.to, None))?;
     here.to.set_attrs_self(&Attrs { owner, mode: Some(was.mode), mtime: Some(was.mtime) })
 }

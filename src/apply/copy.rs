@@ -90,6 +90,15 @@ pub(super) fn copy_bytes(source: &dyn File, target: &dyn File) -> io::Result<()>
     }
 }
 
+/// Gives one thing, which is new, the extended attributes of another; a directory itself is that without a name.
+pub(super) fn copy_attributes(
+    (dir, name): (&dyn Dir, Option<&Name>),
+    (target, new_name): (&dyn Dir, Option<&Name>),
+) -> io::Result<()> {
+    let found = dir.attributes(name)?;
+    found.iter().try_for_each(|(key, value)| target.set_attribute(new_name, key, Some(value)))
+}
+
 /// Copies a file or symbolic link, its metadata included; the owner as far as that may be set.
 ///
 /// # Errors
@@ -105,10 +114,13 @@ pub(super) fn copy_name(
             copy_bytes(&*source, &*made)?;
         }
         Kind::Symlink => target.create_symlink(new_name, &dir.read_link(name)?)?,
-        Kind::Dir | Kind::Special => return Err(Errno::XDEV.into()),
+        Kind::Special(what) => target.create_special(new_name, what, stat.rdev, 0o600)?,
+        Kind::Dir | Kind::Hidden => return Err(Errno::XDEV.into()),
     }
-    let mode = (stat.kind == Kind::File).then_some(stat.mode);
+    let mode = (stat.kind != Kind::Symlink).then_some(stat.mode);
     let owner = Some((stat.uid, stat.gid));
+    // As far as they may be set, and the other file system has them.
     let _ = target.set_attrs(new_name, &Attrs { owner, ..Attrs::default() });
+    let _ = copy_attributes((&**dir, Some(name)), (target, Some(new_name)));
     target.set_attrs(new_name, &Attrs { owner: None, mode, mtime: Some(stat.mtime) })
 }

@@ -16,6 +16,7 @@
 //! a file made.
 
 mod abandon;
+mod attributes;
 mod beside;
 mod commit;
 mod copy;

@@ -12,7 +12,7 @@ use crate::chunk::ChunkRef;
 use crate::fs::{Attrs, DirRef, FileRef, Time, os, walk};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
-use crate::snapshot::{DirId, EntryId, Meta, Profile, Snapshot};
+use crate::snapshot::{DirId, EntryId, Meta, Profile, Sets, Snapshot};
 use crate::transfer::locals::LocalFile;
 use crate::transfer::message::Writing;
 use crate::transfer::receiver::Place;
@@ -84,6 +84,8 @@ pub struct Stage {
     pub(super) kept: Mutex<HashSet<EntryId>>,
     /// Leftovers whose inode has a new name.
     taken: Mutex<HashSet<u32>>,
+    /// The extended attributes that something is to have, or has.
+    pub(super) sets: Mutex<Sets>,
     /// Whether something may have been renamed into place.
     pub(super) committing: AtomicBool,
 }
@@ -143,8 +145,14 @@ impl Stage {
             displaced: Mutex::default(),
             kept: Mutex::default(),
             taken: Mutex::default(),
+            sets: Mutex::default(),
             committing: AtomicBool::new(false),
         })
+    }
+
+    /// Tells of the extended attributes that the destination's entries have.
+    pub fn learn_all(&self, sets: Sets) {
+        lock(&self.sets).extend(sets);
     }
 
     /// Tells of a directory of the mirror, before anything in it.

@@ -158,6 +158,10 @@ impl Worker {
             // Directories are made when something is made in them, or at the end.
             Action::Dir { dir, .. } => self.handles.mirror(dir).map(drop),
             Action::Meta { .. } => Ok(()),
+            Action::Attributes { set } => {
+                self.stage.learn(set);
+                Ok(())
+            }
             Action::Whole { file, place, data, close } => {
                 let (chunk, bytes) = self.verify(&place, data)?;
                 if chunk.hash != close.root || u64::from(chunk.len) != close.size {
@@ -226,7 +230,14 @@ impl Worker {
                 }
                 Ok(())
             }
-            Action::Symlink { place, target, meta } => self.symlink(place, &target, meta),
+            Action::Symlink { place, target, meta } => {
+                self.name(place, meta, "create symbolic link", |dir, name| dir.create_symlink(name, &target))
+            }
+            Action::Special { place, what, rdev, meta } => {
+                let operation = if what.is_device() { "create device" } else { "create special file" };
+                let mode = self.stage.new_mode(meta.mode);
+                self.name(place, meta, operation, |dir, name| dir.create_special(name, what, rdev, mode))
+            }
         }
     }
 
@@ -261,7 +272,8 @@ impl Worker {
     fn create(&mut self, place: Place, meta: Meta) -> Result<Open, ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
         // In a staged directory, which is private, a file may have its mode from the start.
-        let mode = if staged { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
+        let at_once = staged && !self.stage.profile.attributes();
+        let mode = if at_once { self.stage.new_mode(meta.mode) & 0o777 } else { 0o600 };
         let file = self.make(&place, &dir, staged, "create", || dir.create_file(&name, mode))?;
         let file = if self.stage.writing.sparse { sparse(file) } else { file };
         Ok(Open {
@@ -457,6 +469,8 @@ impl Worker {
     ) -> Result<(), ApplyError> {
         let profile = self.stage.profile;
         let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
+        let dir = self.handles.mirror(open.place.dir)?;
+        self.stage.prepare(&*dir, Some(&open.name), close.meta);
         let set = self.handle(&open).and_then(|file| {
             let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
             if self.stage.writing.sparse {
@@ -470,6 +484,9 @@ impl Worker {
             if attrs != Attrs::default() {
                 file.set_attrs(&attrs).map_err(failed)?;
             }
+            self.stage
+                .equalize(&*dir, Some(&open.name), close.meta)
+                .map_err(|error| ApplyError::io(self.stage.path(&open.place), "set attributes")(error))?;
             Ok(stat)
         });
         let stat = set.inspect_err(|_| self.remove(&open))?;
@@ -577,7 +594,8 @@ impl Worker {
             let _ = dir.remove_file(&name);
             return Ok(false);
         }
-        if attrs(self.stage.profile, stat, close.meta) != Attrs::default() {
+        let profile = self.stage.profile;
+        if profile.attributes() || attrs(profile, stat, close.meta) != Attrs::default() {
             lock(&self.stage.moved).push((place.clone(), close.meta));
         }
         if close.root != UNKNOWN {
@@ -622,21 +640,50 @@ impl Worker {
         Ok(Some((chunks, builder.finish().hash)))
     }
 
-    fn symlink(&mut self, place: Place, target: &[u8], meta: Meta) -> Result<(), ApplyError> {
-        let profile = self.stage.profile;
-        self.symlink_with(place, target, |stat| Attrs { mode: None, ..attrs(profile, stat, meta) })
-    }
-
-    fn symlink_with(
+    /// Makes a name of what has no bytes.
+    fn name(
         &mut self,
         place: Place,
-        target: &[u8],
+        meta: Meta,
+        operation: &'static str,
+        create: impl Fn(&DirRef, &Name) -> io::Result<()>,
+    ) -> Result<(), ApplyError> {
+        let profile = self.stage.profile;
+        // Where permission bits do not count, it has those of the one it replaces.
+        let old = if profile.mode() { None } else { self.replaced(&place) };
+        let old = old.filter(|old| matches!(old.kind, Kind::File | Kind::Special(_)));
+        self.name_with((place, meta), operation, create, |stat| {
+            let attrs = attrs(profile, stat, meta);
+            Attrs { mode: old.map(|old| old.mode).or(attrs.mode), ..attrs }
+        })
+    }
+
+    /// What is where something is to be made, unless that is in a directory that is itself staged.
+    fn replaced(&mut self, place: &Place) -> Option<Stat> {
+        let in_place = self.stage.slot(place.dir).is_some_and(|slot| slot.in_place);
+        if !in_place {
+            return None;
+        }
+        self.handles.mirror(place.dir).ok()?.stat(&place.name).ok()
+    }
+
+    fn name_with(
+        &mut self,
+        (place, meta): (Place, Meta),
+        operation: &'static str,
+        create: impl Fn(&DirRef, &Name) -> io::Result<()>,
         attrs: impl Fn(&Stat) -> Attrs,
     ) -> Result<(), ApplyError> {
         let (dir, name, staged) = self.target(&place)?;
-        let create = || dir.create_symlink(&name, target);
-        self.make(&place, &dir, staged, "create symbolic link", create)?;
-        let set = dir.stat(&name).and_then(|stat| dir.set_attrs(&name, &attrs(&stat)));
+        self.make(&place, &dir, staged, operation, || create(&dir, &name))?;
+        let set = dir.stat(&name).and_then(|stat| {
+            let mut attrs = attrs(&stat);
+            if stat.kind == Kind::Symlink {
+                attrs.mode = None;
+            }
+            dir.set_attrs(&name, &attrs)?;
+            self.stage.equalize(&*dir, Some(&name), meta)
+        });
         set.map_err(|error| {
             let _ = dir.remove_file(&name);
             ApplyError::io(self.stage.path(&place), "set metadata")(error)
@@ -689,6 +736,10 @@ fn file_of(action: &Action) -> Option<FileId> {
         | Action::Finish { file, .. }
         | Action::Discard { file }
         | Action::Clone { file, .. } => Some(*file),
-        Action::Dir { .. } | Action::Symlink { .. } | Action::Meta { .. } => None,
+        Action::Dir { .. }
+        | Action::Symlink { .. }
+        | Action::Special { .. }
+        | Action::Attributes { .. }
+        | Action::Meta { .. } => None,
     }
 }

@@ -74,7 +74,8 @@ fn tell_json(out: &mut impl Write, changes: &[Change], cost: Cost) -> io::Result
                 Kind::File => "file",
                 Kind::Dir => "dir",
                 Kind::Symlink => "symlink",
-                Kind::Special => "special",
+                Kind::Special(what) if what.is_device() => "device",
+                Kind::Special(_) | Kind::Hidden => "special",
             };
             json::extend(&mut object, json!({ "change": "kind", "was": was }));
         }

@@ -3,9 +3,9 @@
 //! | columns | what happened |
 //! |---|---|
 //! | `>f+++++++++` | a file was created; `<` where it went to another machine |
-//! | `cd+++++++++`, `cL+++++++++` | a directory was, or a symbolic link |
+//! | `cd+++++++++`, `cL+++++++++` | a directory was, or a symbolic link; `cD` a device, `cS` a FIFO or socket |
 //! | `hf+++++++++` | a further name of a hard-linked file was |
-//! | `>f.st......` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group |
+//! | `>f.st......` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group, `a` ACL, `x` other attributes |
 //! | `>fc........` | only its bytes did; with `--checksum` there is a `c` before `s` and `t` too |
 //! | `cLc.t......` | a symbolic link has another target |
 //! | `.f..t......` | metadata changed and nothing else |
@@ -36,7 +36,7 @@ pub(super) fn columns(kind: Kind, change: Option<&Change>, view: View) -> String
         Kind::File if view.sent => '<',
         Kind::File => '>',
         Kind::Link => 'h',
-        Kind::Dir | Kind::Symlink | Kind::Special => 'c',
+        Kind::Dir | Kind::Symlink | Kind::Special | Kind::Device => 'c',
     };
     match change {
         None => format!(".{letter}{}", " ".repeat(9)),
@@ -58,14 +58,25 @@ fn letter(kind: Kind) -> char {
         Kind::Dir => 'd',
         Kind::Symlink => 'L',
         Kind::Special => 'S',
+        Kind::Device => 'D',
     }
 }
 
 fn fields(content: bool, size: bool, meta: MetaChange) -> String {
-    let MetaChange { mode, uid, gid, mtime } = meta;
-    let fields = [(content, 'c'), (size, 's'), (mtime, 't'), (mode, 'p'), (uid, 'o'), (gid, 'g')];
+    let MetaChange { mode, uid, gid, mtime, attributes, acls } = meta;
+    let fields = [
+        (content, 'c'),
+        (size, 's'),
+        (mtime, 't'),
+        (mode, 'p'),
+        (uid, 'o'),
+        (gid, 'g'),
+        (false, 'u'),
+        (acls, 'a'),
+        (attributes, 'x'),
+    ];
     let told = fields.map(|(changed, letter)| if changed { letter } else { '.' });
-    told.into_iter().chain(['.'; 3]).collect()
+    told.into_iter().collect()
 }
 
 /// A difference as the change that a sync would make of it.
@@ -73,13 +84,14 @@ impl From<&diff::Change> for Item {
     fn from(change: &diff::Change) -> Item {
         let meta = |fields: diff::MetaFields| {
             let diff::MetaFields { mode, uid, gid, mtime } = fields;
-            MetaChange { mode, uid, gid, mtime }
+            MetaChange { mode, uid, gid, mtime, ..MetaChange::default() }
         };
         let kind = match change.kind {
             fs::Kind::File => Kind::File,
             fs::Kind::Dir => Kind::Dir,
             fs::Kind::Symlink => Kind::Symlink,
-            fs::Kind::Special => Kind::Special,
+            fs::Kind::Special(what) if what.is_device() => Kind::Device,
+            fs::Kind::Special(_) | fs::Kind::Hidden => Kind::Special,
         };
         let what = match &change.what {
             diff::What::Created | diff::What::KindChanged { .. } => Change::Created,
@@ -102,7 +114,7 @@ mod tests {
     #[test]
     fn lines_have_rsync_s_columns() {
         let mtime = MetaChange { mtime: true, ..MetaChange::default() };
-        let all = MetaChange { mode: true, uid: true, gid: true, mtime: true };
+        let all = MetaChange { mode: true, uid: true, gid: true, mtime: true, attributes: true, acls: true };
         let none = MetaChange::default();
         let updated = |size, meta| Some(Change::Updated { size, meta });
         let from = RelPath::new(b"old").unwrap();
@@ -110,13 +122,15 @@ mod tests {
             (Kind::File, Some(Change::Created), ">f+++++++++", "<f+++++++++"),
             (Kind::Dir, Some(Change::Created), "cd+++++++++", "cd+++++++++"),
             (Kind::Symlink, Some(Change::Created), "cL+++++++++", "cL+++++++++"),
+            (Kind::Special, Some(Change::Created), "cS+++++++++", "cS+++++++++"),
+            (Kind::Device, updated(false, mtime), "cDc.t......", "cDc.t......"),
             (Kind::Link, Some(Change::Created), "hf+++++++++", "hf+++++++++"),
             (Kind::File, updated(true, mtime), ">f.st......", "<fcst......"),
             (Kind::File, updated(false, none), ">fc........", "<fc........"),
             (Kind::Link, updated(true, none), "hf.s.......", "hfcs......."),
             (Kind::Symlink, updated(false, mtime), "cLc.t......", "cLc.t......"),
             (Kind::File, Some(Change::Meta(mtime)), ".f..t......", ".f..t......"),
-            (Kind::Dir, Some(Change::Meta(all)), ".d..tpog...", ".d..tpog..."),
+            (Kind::Dir, Some(Change::Meta(all)), ".d..tpog.ax", ".d..tpog.ax"),
             (Kind::Dir, Some(Change::Moved { from }), "md.........", "md........."),
             (Kind::File, Some(Change::Deleted), "*deleting  ", "*deleting  "),
             (Kind::Symlink, None, ".L         ", ".L         "),

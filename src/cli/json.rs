@@ -48,6 +48,7 @@ pub(super) fn item(item: &Item) -> Map<String, Value> {
         Kind::Symlink => "symlink",
         Kind::Link => "hardlink",
         Kind::Special => "special",
+        Kind::Device => "device",
     };
     let (change, fields) = match &item.change {
         Change::Created => ("created", None),
@@ -67,8 +68,16 @@ pub(super) fn item(item: &Item) -> Map<String, Value> {
 }
 
 fn names(size: bool, meta: MetaChange) -> Value {
-    let MetaChange { mode, uid, gid, mtime } = meta;
-    let fields = [(size, "size"), (mtime, "mtime"), (mode, "mode"), (uid, "uid"), (gid, "gid")];
+    let MetaChange { mode, uid, gid, mtime, attributes, acls } = meta;
+    let fields = [
+        (size, "size"),
+        (mtime, "mtime"),
+        (mode, "mode"),
+        (uid, "uid"),
+        (gid, "gid"),
+        (attributes, "xattrs"),
+        (acls, "acls"),
+    ];
     fields.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| Value::from(name)).collect()
 }
 

@@ -5,6 +5,7 @@ use super::format::{Format, Setting, length, permissions};
 use super::lines::{Line, tree};
 use super::number::Human;
 use super::report::root_of;
+use crate::fs::Special;
 use crate::path::{Escaped, RelPath};
 use crate::snapshot::Node;
 use crate::sync::Summary;
@@ -29,11 +30,14 @@ pub(super) fn listing(
 }
 
 fn shown(line: &Line<'_>, setting: &Setting, human: Human, dir_size: impl Fn(&RelPath) -> u64) -> String {
-    let letter = match line.kind {
-        Kind::File | Kind::Link => '-',
-        Kind::Dir => 'd',
-        Kind::Symlink => 'l',
-        Kind::Special => 's',
+    let letter = match (line.kind, line.node) {
+        (_, Some(Node::Special { what: Special::Fifo, .. })) => 'p',
+        (_, Some(Node::Special { what: Special::CharDevice, .. })) => 'c',
+        (Kind::File | Kind::Link, _) => '-',
+        (Kind::Dir, _) => 'd',
+        (Kind::Symlink, _) => 'l',
+        (Kind::Special, _) => 's',
+        (Kind::Device, _) => 'b',
     };
     let meta = line.meta.unwrap_or_default();
     let bytes = if line.kind == Kind::Dir { dir_size(&line.path) } else { length(line.node) };

@@ -267,6 +267,15 @@ impl<'a> Walk<'a> {
                 Some(What::Updated { size: false, meta })
             }
             (Node::Symlink { .. }, Node::Symlink { .. }) => meta.any().then_some(What::Meta(meta)),
+            (Node::Special { what: old, rdev }, Node::Special { what: new, rdev: new_rdev })
+                if old == new =>
+            {
+                if rdev == new_rdev {
+                    meta.any().then_some(What::Meta(meta))
+                } else {
+                    Some(What::Updated { size: false, meta })
+                }
+            }
             _ => {
                 was.dir().into_iter().for_each(|dir| self.gone.add_below(dir));
                 is.dir().into_iter().for_each(|dir| self.new.add_below(dir));
@@ -302,8 +311,7 @@ impl<'a> Walk<'a> {
 
 /// The entries of a directory that are part of a tree, by name.
 fn counted(snapshot: &Snapshot, dir: DirId) -> impl Iterator<Item = EntryId> + '_ {
-    let ids = snapshot.entry_ids(dir).map(EntryId);
-    ids.filter(|id| snapshot.entry(*id).node != Node::Special)
+    snapshot.counted(dir).map(|(id, _)| id)
 }
 
 fn kind(entry: &Entry) -> Kind {
@@ -311,6 +319,6 @@ fn kind(entry: &Entry) -> Kind {
         Node::File { .. } => Kind::File,
         Node::Dir { .. } => Kind::Dir,
         Node::Symlink { .. } => Kind::Symlink,
-        Node::Special => Kind::Special,
+        Node::Special { what, .. } => Kind::Special(what),
     }
 }

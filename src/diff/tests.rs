@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chunk::{self, ChunkRef};
-use crate::fs::Time;
+use crate::fs::{Rdev, Special, Time};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
 use crate::snapshot::Builder;
@@ -145,7 +145,8 @@ fn counts_add_up() {
 #[test]
 fn special_entries_are_in_no_change() {
     let mut builder = Builder::new(Profile::default(), chunk::Params::default(), Meta::default());
-    let fifo = Entry { name: Name::try_from("a").unwrap(), meta: Meta::default(), node: Node::Special };
+    let node = Node::Special { what: Special::Fifo, rdev: Rdev::default() };
+    let fifo = Entry { name: Name::try_from("a").unwrap(), meta: Meta::default(), node };
     builder.fill(DirId::ROOT, vec![fifo]).unwrap();
     let special = builder.finish();
     assert_eq!(diff(&special, &tree(&[])), []);

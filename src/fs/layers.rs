@@ -35,6 +35,12 @@ pub fn layered(layers: Vec<Layer>) -> DirRef {
 }
 
 impl Layers {
+    /// The layer whose own metadata is shown.
+    fn told(&self) -> Result<&Layer, Errno> {
+        let told = self.0.iter().find(|layer| layer.named.is_told());
+        told.or(self.0.first()).ok_or(Errno::NOENT)
+    }
+
     /// What has a name among what takes part, the first layer first.
     fn having<'a>(&'a self, name: &Name) -> impl Iterator<Item = io::Result<(&'a Layer, Stat)>> {
         self.0.iter().filter(|layer| layer.named.takes(name)).filter_map(|layer| match layer.dir.stat(name) {
@@ -83,8 +89,11 @@ impl View for Layers {
     }
 
     fn stat_self(&self) -> io::Result<Stat> {
-        let told = self.0.iter().find(|layer| layer.named.is_told());
-        told.or(self.0.first()).ok_or(Errno::NOENT)?.dir.stat_self()
+        self.told()?.dir.stat_self()
+    }
+
+    fn attributes_self(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.told()?.dir.attributes(None)
     }
 
     fn real<'a>(&'a self, name: &Name) -> io::Result<(&'a DirRef, Name)> {

@@ -51,7 +51,39 @@ pub enum Kind {
     /// A symbolic link.
     Symlink,
     /// A device node, FIFO or socket.
-    Special,
+    Special(Special),
+    /// What is there, and not to be seen through a [`lens`].
+    Hidden,
+}
+
+/// What is neither file, directory nor symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Special {
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+}
+
+impl Special {
+    /// Whether it is a device, which has a number.
+    #[must_use]
+    pub fn is_device(self) -> bool {
+        matches!(self, Special::CharDevice | Special::BlockDevice)
+    }
+}
+
+/// Major and minor number of a device; zeros for what is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Rdev {
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
 }
 
 /// What the file system knows of one name. Links are never followed.
@@ -77,6 +109,8 @@ pub struct Stat {
     pub ino: u64,
     /// Hard links.
     pub nlink: u64,
+    /// Which device it stands for.
+    pub rdev: Rdev,
 }
 
 /// Metadata to set; what is `None` stays. Applied in this order, because chown clears setuid bits.
@@ -141,6 +175,9 @@ pub trait Dir: Send + Sync {
     fn create_dir(&self, name: &Name, mode: u32) -> io::Result<DirRef>;
     /// Creates a symbolic link that must not exist.
     fn create_symlink(&self, name: &Name, target: &[u8]) -> io::Result<()>;
+    /// Creates a device node, FIFO or socket that must not exist, with at most this mode. `EPERM` where this process may
+    /// not make such.
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()>;
     /// Gives the file `name` a second name, `new_name` in `new_dir`, which must not exist.
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()>;
     /// Renames, replacing what `new_name` was, at once.
@@ -160,6 +197,23 @@ pub trait Dir: Send + Sync {
     fn set_attrs(&self, name: &Name, attrs: &Attrs) -> io::Result<()>;
     /// Sets this directory's own metadata.
     fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()>;
+
+    /// The extended attributes of `name`, or without one of this directory, in any order; never those of what a link
+    /// leads to. None where the file system has no such thing.
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let _ = name;
+        Ok(Vec::new())
+    }
+    /// The extended attributes of what the symbolic link `name` leads to, as [`Dir::stat_through`].
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let _ = name;
+        Err(Errno::LOOP.into())
+    }
+    /// Sets an extended attribute of `name`, or without one of this directory; without a value, removes it.
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        let _ = (name, key, value);
+        Err(Errno::OPNOTSUPP.into())
+    }
 
     /// Whether on this file system every change of a directory's names shows in the directory's ctime.
     fn names_show_in_ctime(&self) -> bool {

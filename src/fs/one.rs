@@ -33,6 +33,10 @@ impl View for OneFile {
         self.dir.stat_self()
     }
 
+    fn attributes_self(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.dir.attributes(None)
+    }
+
     fn real<'a>(&'a self, name: &Name) -> io::Result<(&'a DirRef, Name)> {
         if *name == self.shown { Ok((&self.dir, self.real.clone())) } else { Err(Errno::NOENT.into()) }
     }

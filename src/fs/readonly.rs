@@ -6,13 +6,14 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::{Attrs, Dir, DirRef, FileRef, Kind, Stat};
+use super::{Attrs, Dir, DirRef, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::Name;
 
 /// What a view of directories has to say: the reading half of [`Dir`].
 pub(super) trait View: Send + Sync + 'static {
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>>;
     fn stat_self(&self) -> io::Result<Stat>;
+    fn attributes_self(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
     /// The directory that has a name, and the name there.
     fn real<'a>(&'a self, name: &Name) -> io::Result<(&'a DirRef, Name)>;
     fn open_dir(&self, name: &Name) -> io::Result<DirRef>;
@@ -71,6 +72,9 @@ impl<V: View> Dir for ReadOnly<V> {
     fn create_symlink(&self, _: &Name, _: &[u8]) -> io::Result<()> {
         refused()
     }
+    fn create_special(&self, _: &Name, _: Special, _: Rdev, _: u32) -> io::Result<()> {
+        refused()
+    }
     fn link(&self, _: &Name, _: &dyn Dir, _: &Name) -> io::Result<()> {
         refused()
     }
@@ -98,6 +102,15 @@ impl<V: View> Dir for ReadOnly<V> {
     }
     fn set_attrs_self(&self, _: &Attrs) -> io::Result<()> {
         refused()
+    }
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let Some(name) = name else { return self.0.attributes_self() };
+        let (dir, name) = self.0.real(name)?;
+        dir.attributes(Some(&name))
+    }
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let (dir, name) = self.0.real(name)?;
+        dir.attributes_through(&name)
     }
     fn sync(&self) -> io::Result<()> {
         Ok(())

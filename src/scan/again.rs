@@ -8,7 +8,7 @@
 //! before. A file with several names may change by one that is elsewhere, so directories that hold such files are
 //! always looked at; so are those with names that are there and not sent, which no scan keeps. A scan that could not
 //! read everything is no base, nor is any where more than names decides what takes part (files of rules, sizes, mounts)
-//! or a part of the tree was named: then everything is looked at.
+//! or a part of the tree was named, nor where extended attributes count, which are not kept: then everything is looked at.
 
 use std::collections::HashSet;
 
@@ -107,7 +107,10 @@ pub fn rescan(
 impl Options {
     /// Whether a source's name takes part by its path and kind alone, so that it does as long as it is there.
     fn names_alone_decide(&self) -> bool {
-        self.side == Side::Sender && self.named.is_none() && self.select.decides_by_name()
+        self.side == Side::Sender
+            && self.named.is_none()
+            && !self.profile.attributes()
+            && self.select.decides_by_name()
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::index::Index;
 use super::select::{Side, Standing};
 use super::walk::Report;
-use super::{ChunkList, Fingerprint, Options, Scan, ScanError, Seen, meta_of};
-use crate::snapshot::{Builder, DirId, Entry, EntryId, Meta};
+use super::{ChunkList, Fingerprint, Options, Scan, ScanError, Seen};
+use crate::snapshot::{Builder, DirId, Entry, EntryId, Meta, Sets};
 use crate::transfer::receiver::Protected;
 
 /// What became of a directory that was to be listed.
@@ -76,7 +76,7 @@ fn prune(outcomes: &mut [Outcome], goes: impl Fn(&Listed) -> bool) {
 /// Numbers directories and entries level by level, and ties the names of hard-linked files together.
 pub(super) fn assemble(
     reports: Vec<Report>,
-    root: &Seen,
+    (root, root_meta): (&Seen, Meta),
     index: Option<&Index>,
     options: &Options,
 ) -> Result<Scan, ScanError> {
@@ -84,6 +84,7 @@ pub(super) fn assemble(
     let mut outcomes: Vec<Outcome> = Vec::new();
     outcomes.resize_with(places, || Outcome::Vanished);
     let (mut leftovers, mut errors, mut spared) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sets = Sets::default();
     for report in reports {
         for (place, outcome) in report.outcomes {
             outcomes[place as usize] = outcome;
@@ -91,6 +92,7 @@ pub(super) fn assemble(
         leftovers.extend(report.leftovers);
         errors.extend(report.errors);
         spared.extend(report.spared);
+        sets.extend(report.sets);
     }
     leftovers.sort_unstable();
     spared.sort_unstable();
@@ -103,7 +105,7 @@ pub(super) fn assemble(
 
     // Of a single file, or of names, the directory around them is no part.
     let untold = options.only.is_some() || options.named.as_ref().is_some_and(|named| !named.is_told());
-    let meta = if untold { Meta::default() } else { meta_of(&root.stat) };
+    let meta = if untold { Meta::default() } else { root_meta };
     let mut builder = Builder::new(options.profile, options.params.clone(), meta);
     let (mut prints, mut racy, mut lists) = (Vec::new(), Vec::new(), HashMap::new());
     let mut linked = Vec::new();
@@ -165,6 +167,7 @@ pub(super) fn assemble(
         errors,
         protected,
         spared,
+        sets,
         root_print: Fingerprint::of(&root.stat),
         racy,
         newly_complete,

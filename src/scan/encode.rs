@@ -2,7 +2,7 @@
 
 use super::index::{COMPLETE, HAS_LINK, HAS_ROOT, HEADER_BYTES, Index, MAGIC, RACY, VERSION};
 use super::{ChunkList, Fingerprint, Scan};
-use crate::fs::Time;
+use crate::fs::{Special, Time};
 use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
 
 impl Index {
@@ -60,7 +60,7 @@ fn put_entry(bytes: &mut Vec<u8>, scan: &Scan, id: EntryId, entry: &Entry, block
         Node::File { root, link, .. } => (1, root.as_ref(), link.as_deref()),
         Node::Dir { .. } => (2, None, None),
         Node::Symlink { .. } => (3, None, None),
-        Node::Special => (4, None, None),
+        Node::Special { what, .. } => (special_kind(*what), None, None),
     };
     let at = id.0 as usize;
     let mut flags = 0;
@@ -100,7 +100,20 @@ fn put_entry(bytes: &mut Vec<u8>, scan: &Scan, id: EntryId, entry: &Entry, block
         }
         Node::Dir { dir } => bytes.extend_from_slice(&blocks[dir.0 as usize].to_le_bytes()),
         Node::Symlink { target } => put_slice(bytes, target),
-        Node::Special => {}
+        Node::Special { what, rdev } if what.is_device() => {
+            bytes.extend_from_slice(&rdev.major.to_le_bytes());
+            bytes.extend_from_slice(&rdev.minor.to_le_bytes());
+        }
+        Node::Special { .. } => {}
+    }
+}
+
+fn special_kind(what: Special) -> u8 {
+    match what {
+        Special::Fifo => 4,
+        Special::Socket => 5,
+        Special::CharDevice => 6,
+        Special::BlockDevice => 7,
     }
 }
 

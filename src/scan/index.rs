@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use super::wire::Reader;
 use super::{Fingerprint, Scan};
 use crate::chunk::{self, ChunkRef};
-use crate::fs::{Kind, Time};
+use crate::fs::{Kind, Rdev, Special, Time};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath};
 use crate::snapshot::{Builder, DirId, Entry, Meta, Node, Profile};
@@ -265,6 +265,8 @@ pub(super) struct RawEntry<'a> {
     root: Option<Hash>,
     pub(super) link: Option<&'a [u8]>,
     target: &'a [u8],
+    /// A device's number.
+    rdev: Rdev,
     /// A directory's block.
     pub(super) block: Option<usize>,
     /// Where the list of a file's chunks begins, if it is kept.
@@ -287,10 +289,14 @@ impl<'a> RawEntry<'a> {
             1 => Kind::File,
             2 => Kind::Dir,
             3 => Kind::Symlink,
-            4 => Kind::Special,
+            4 => Kind::Special(Special::Fifo),
+            5 => Kind::Special(Special::Socket),
+            6 => Kind::Special(Special::CharDevice),
+            7 => Kind::Special(Special::BlockDevice),
             _ => return None,
         };
         let (mut root, mut link, mut block, mut chunks, mut target) = (None, None, None, None, &[][..]);
+        let mut rdev = Rdev::default();
         match kind {
             Kind::File => {
                 if flags & HAS_ROOT != 0 {
@@ -314,10 +320,13 @@ impl<'a> RawEntry<'a> {
                 let len = reader.u32()?;
                 target = reader.slice(len as usize)?;
             }
-            Kind::Special => {}
+            Kind::Special(what) if what.is_device() => {
+                rdev = Rdev { major: reader.u32()?, minor: reader.u32()? };
+            }
+            Kind::Special(_) | Kind::Hidden => {}
         }
         let is_racy = if kind == Kind::Dir { flags & COMPLETE == 0 } else { flags & RACY != 0 };
-        Some(RawEntry { kind, name, meta, print, is_racy, root, link, target, block, chunks })
+        Some(RawEntry { kind, name, meta, print, is_racy, root, link, target, rdev, block, chunks })
     }
 
     /// The entry as it was kept; a root that is not to be trusted is among it.
@@ -332,7 +341,8 @@ impl<'a> RawEntry<'a> {
             }
             Kind::Dir => Node::Dir { dir: DirId::ROOT },
             Kind::Symlink => Node::Symlink { target: self.target.into() },
-            Kind::Special => Node::Special,
+            Kind::Special(what) => Node::Special { what, rdev: self.rdev },
+            Kind::Hidden => return None,
         };
         Some(Entry { name: Name::new(self.name).ok()?, meta: self.meta, node })
     }
@@ -370,6 +380,9 @@ impl Reader<'_> {
         let (mode, uid, gid) = (self.u32()?, self.u32()?, self.u32()?);
         let (dev, ino, size) = (self.u64()?, self.u64()?, self.u64()?);
         let (mtime, ctime) = (self.time()?, self.time()?);
-        Some((Meta { mode, uid, gid, mtime }, Fingerprint { dev, ino, size, mtime, ctime }))
+        Some((
+            Meta { mode, uid, gid, mtime, ..Meta::default() },
+            Fingerprint { dev, ino, size, mtime, ctime },
+        ))
     }
 }

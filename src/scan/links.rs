@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{ChunkList, Fingerprint, Scan};
 use crate::path::RelPath;
-use crate::snapshot::{EntryId, Node, Snapshot};
+use crate::snapshot::{EntryId, Node, Sets, Snapshot};
 use crate::transfer::receiver::Protected;
 
 impl Scan {
@@ -59,6 +59,7 @@ impl Scan {
             errors,
             protected,
             spared: Vec::new(),
+            sets: Sets::default(),
             root_print,
             racy,
             newly_complete,

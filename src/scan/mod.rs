@@ -63,11 +63,11 @@ use std::io;
 use std::sync::Arc;
 
 use crate::chunk::{self, ChunkRef};
-use crate::fs::{Kind, Stat, Time};
+use crate::fs::{Kind, Rdev, Stat, Time};
 use crate::hash::Hash;
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Snapshot};
+use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Sets, Snapshot};
 use crate::transfer::receiver::Protected;
 
 /// Gives the time: an argument, so that a test's scan is as certain as its file system.
@@ -82,8 +82,8 @@ pub struct Options {
     pub params: chunk::Params,
     /// What is left out.
     pub select: Select,
-    /// Which end this is: a sender leaves out what is hidden and, with a notice, devices, FIFOs and sockets; at a
-    /// receiver only what neither end may touch is no entry.
+    /// Which end this is: a sender leaves out what is hidden and, with a notice, devices, FIFOs and sockets that the
+    /// profile does not count; at a receiver only what neither end may touch is no entry.
     pub side: Side,
     /// What stands before each path where rules are held against it: the name of a directory that is copied itself.
     pub prefix: RelPath,
@@ -234,6 +234,8 @@ pub struct Scan {
     /// Files that a sender has and does not copy, for their size; sorted. A receiver may not delete what it has in
     /// their place.
     pub spared: Vec<RelPath>,
+    /// The extended attributes that there are, if the profile counts any.
+    pub sets: Sets,
     root_print: Fingerprint,
     /// Whether an entry's fingerprint may fail to show its next change, by [`EntryId`].
     racy: Vec<bool>,
@@ -283,7 +285,9 @@ impl Scan {
         };
         let others = self.others.get(&id).map_or(&[][..], Vec::as_slice);
         for &id in [id].iter().chain(others) {
-            self.snapshot.set_file(id, seen.stat.size, meta_of(&seen.stat), Some(root));
+            let attributes = self.snapshot.entry(id).meta.attributes;
+            let meta = Meta { attributes, ..meta_of(&seen.stat) };
+            self.snapshot.set_file(id, seen.stat.size, meta, Some(root));
             self.prints[id.0 as usize] = Fingerprint::of(&seen.stat);
             self.racy[id.0 as usize] = seen.is_racy();
         }
@@ -302,9 +306,10 @@ impl Scan {
             Node::File { .. } => Kind::File,
             Node::Dir { .. } => Kind::Dir,
             Node::Symlink { .. } => Kind::Symlink,
-            Node::Special => Kind::Special,
+            Node::Special { what, .. } => Kind::Special(what),
         };
-        Stat { kind, mode, uid, gid, size, mtime, ctime, dev, ino, nlink: 1 }
+        let rdev = if let Node::Special { rdev, .. } = entry.node { rdev } else { Rdev::default() };
+        Stat { kind, mode, uid, gid, size, mtime, ctime, dev, ino, nlink: 1, rdev }
     }
 
     /// The chunks of a file, in order; `None` while its root is not known, or if its list was not kept.
@@ -350,7 +355,8 @@ impl Scan {
     }
 }
 
-/// What of a stat is metadata.
+/// What of a stat is metadata: everything but the extended attributes.
 fn meta_of(stat: &Stat) -> Meta {
-    Meta { mode: stat.mode, uid: stat.uid, gid: stat.gid, mtime: stat.mtime }
+    let Stat { mode, uid, gid, mtime, .. } = *stat;
+    Meta { mode, uid, gid, mtime, ..Meta::default() }
 }

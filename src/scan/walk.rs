@@ -20,7 +20,7 @@ use crate::fs::{Dir, DirRef, Kind, Stat};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
 use crate::path::{Name, RelPath, STAGING_PREFIX};
-use crate::snapshot::{DirId, Entry, Node};
+use crate::snapshot::{Attributes, AttributesId, DirId, Entry, Meta, Node, Profile, Sets};
 
 /// Walks `root` without reading a file, and gives each file the root that `index` proves for it.
 ///
@@ -92,7 +92,13 @@ pub(super) fn scan_changed(
             return Err(report.errors.swap_remove(at));
         }
     }
-    assemble(reports, &Seen { stat, clock }, index, options)
+    let mut own = Report::default();
+    let attributes = own.attributes(options.profile, || root.attributes(None));
+    let attributes =
+        attributes.map_err(|source| io_error(RelPath::root(), "read the attributes of", source))?;
+    reports.push(own);
+    let meta = Meta { attributes, ..meta_of(&stat) };
+    assemble(reports, (&Seen { stat, clock }, meta), index, options)
 }
 
 /// What is said of a name that is there and not sent.
@@ -106,6 +112,25 @@ pub(super) struct Report {
     pub(super) errors: Vec<ScanError>,
     /// Files that are not copied for their size.
     pub(super) spared: Vec<RelPath>,
+    /// The extended attributes that were met.
+    pub(super) sets: Sets,
+}
+
+impl Report {
+    /// The id of the attributes that count among those that `read` gives.
+    fn attributes(
+        &mut self,
+        profile: Profile,
+        read: impl FnOnce() -> io::Result<Vec<(Vec<u8>, Vec<u8>)>>,
+    ) -> io::Result<AttributesId> {
+        if !profile.attributes() {
+            return Ok(AttributesId::default());
+        }
+        let mut pairs = read()?;
+        pairs.retain(|(name, _)| profile.takes_attribute(name));
+        let set = Attributes::new(pairs).ok_or(rustix::io::Errno::TOOBIG)?;
+        Ok(self.sets.learn(set))
+    }
 }
 
 /// A directory to list.
@@ -294,11 +319,16 @@ impl Walk<'_> {
                 if part.must_be_dir() && stat.kind != Kind::Dir {
                     return Err(("enter", rustix::io::Errno::NOTDIR.into()));
                 }
+                let attributes = report.attributes(self.options.profile, || dir.attributes(Some(&name)));
+                let attributes = attributes.map_err(|error| ("read the attributes of", error))?;
                 let found = self.look(&*dir, task, name.clone(), &seen, old.as_ref())?;
                 let standing = if self.is_foreign(&stat) { standing.kept() } else { standing };
                 let is_protected = standing.is_protected || task.part.is_kept();
                 let standing = Standing { is_protected, ..standing };
-                Ok(found.map(|found| Found { standing, ..found }))
+                Ok(found.map(|mut found| {
+                    found.entry.meta.attributes = attributes;
+                    Found { standing, ..found }
+                }))
             });
             match looked {
                 Ok(Some(entry)) => {
@@ -400,7 +430,8 @@ impl Walk<'_> {
         match stat.kind {
             _ if *side == Side::Receiver => Beyond::Within,
             Kind::File if !select.has_size(stat.size) => Beyond::Spared,
-            Kind::Special => Beyond::Spared,
+            Kind::Special(what) if !self.options.profile.has(what) => Beyond::Spared,
+            Kind::Hidden => Beyond::Spared,
             Kind::Dir if select.mounts == Mounts::Omit && stat.dev != self.dev => Beyond::Omitted,
             _ => Beyond::Within,
         }
@@ -453,12 +484,13 @@ impl Walk<'_> {
                 let target = dir.read_link(&name).map_err(|error| ("read link", error))?;
                 Node::Symlink { target: target.into() }
             }
-            Kind::Special => Node::Special,
+            Kind::Special(what) => Node::Special { what, rdev: stat.rdev },
+            Kind::Hidden => return Ok(None),
         };
         let is_racy = match stat.kind {
             Kind::File => !proven.as_ref().is_some_and(|proven| proven.is_unchanged) && seen.is_racy(),
             Kind::Dir => seen.is_racy(),
-            Kind::Symlink | Kind::Special => false,
+            Kind::Symlink | Kind::Special(_) | Kind::Hidden => false,
         };
         let list = proven.and_then(|proven| proven.chunks);
         let entry = Entry { name, meta: meta_of(stat), node };

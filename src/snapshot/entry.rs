@@ -1,7 +1,7 @@
 //! One name in a directory: what it is, its metadata, and the bytes of both that are hashed.
 
-use super::{Digests, DirId, Profile};
-use crate::fs::Time;
+use super::{AttributesId, Digests, DirId, Profile};
+use crate::fs::{Rdev, Special, Time};
 use crate::hash::Hash;
 use crate::path::{Name, RelPath};
 
@@ -9,7 +9,10 @@ use crate::path::{Name, RelPath};
 pub(super) const FILE: u8 = 1;
 pub(super) const DIR: u8 = 2;
 pub(super) const SYMLINK: u8 = 3;
-pub(super) const SPECIAL: u8 = 4;
+pub(super) const FIFO: u8 = 4;
+pub(super) const SOCKET: u8 = 5;
+pub(super) const CHAR_DEVICE: u8 = 6;
+pub(super) const BLOCK_DEVICE: u8 = 7;
 
 /// Metadata of one entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,15 +25,20 @@ pub struct Meta {
     pub gid: u32,
     /// Modification time.
     pub mtime: Time,
+    /// Extended attributes, ACLs among them.
+    pub attributes: AttributesId,
 }
 
 impl Meta {
-    pub(super) fn encode_into(self, bytes: &mut Vec<u8>) {
+    pub(super) fn encode_into(self, profile: Profile, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.mode.to_le_bytes());
         bytes.extend_from_slice(&self.uid.to_le_bytes());
         bytes.extend_from_slice(&self.gid.to_le_bytes());
         bytes.extend_from_slice(&self.mtime.secs.to_le_bytes());
         bytes.extend_from_slice(&self.mtime.nanos.to_le_bytes());
+        if profile.attributes() {
+            bytes.extend_from_slice(&self.attributes.0);
+        }
     }
 }
 
@@ -56,8 +64,14 @@ pub enum Node {
         /// The link's bytes, not interpreted.
         target: Box<[u8]>,
     },
-    /// A device node, FIFO or socket: seen at a destination, never sent, never part of a root.
-    Special,
+    /// A device node, FIFO or socket: part of the tree where the [`Profile`] counts such, else only seen, at a
+    /// destination.
+    Special {
+        /// Which of them.
+        what: Special,
+        /// A device's number.
+        rdev: Rdev,
+    },
 }
 
 /// One name of a directory.
@@ -110,7 +124,10 @@ impl Entry {
             Node::File { .. } => FILE,
             Node::Dir { .. } => DIR,
             Node::Symlink { .. } => SYMLINK,
-            Node::Special => SPECIAL,
+            Node::Special { what: Special::Fifo, .. } => FIFO,
+            Node::Special { what: Special::Socket, .. } => SOCKET,
+            Node::Special { what: Special::CharDevice, .. } => CHAR_DEVICE,
+            Node::Special { what: Special::BlockDevice, .. } => BLOCK_DEVICE,
         }
     }
 }
@@ -127,14 +144,19 @@ impl Encoder {
         Encoder { profile, content: Vec::new(), full: Vec::new() }
     }
 
+    /// Whether an entry is part of the tree.
+    pub(super) fn counts(&self, entry: &Entry) -> bool {
+        self.profile.counts(entry)
+    }
+
     /// Appends `entry`; `None`, with the buffers in an unspecified state, if a root below it is not known.
-    /// Special entries add nothing.
+    /// Entries that do not count add nothing.
     pub(super) fn push(
         &mut self,
         entry: &Entry,
         digests: impl FnOnce(DirId) -> Option<Digests>,
     ) -> Option<()> {
-        if entry.node == Node::Special {
+        if !self.profile.counts(entry) {
             return Some(());
         }
         let start = self.content.len();
@@ -161,13 +183,17 @@ impl Encoder {
                 content.extend_from_slice(&(target.len() as u32).to_le_bytes());
                 content.extend_from_slice(target);
             }
-            Node::Special => {}
+            Node::Special { what, rdev } if what.is_device() => {
+                content.extend_from_slice(&rdev.major.to_le_bytes());
+                content.extend_from_slice(&rdev.minor.to_le_bytes());
+            }
+            Node::Special { .. } => {}
         }
         self.full.extend_from_slice(&self.content[start..]);
         if let Some(full) = dir_full {
             self.full.extend_from_slice(full.as_bytes());
         }
-        entry.counted(self.profile).encode_into(&mut self.full);
+        entry.counted(self.profile).encode_into(self.profile, &mut self.full);
         Some(())
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! Cost: about 100 bytes and one allocation an entry.
 
+mod attributes;
 mod builder;
 mod entry;
 pub mod node;
@@ -21,6 +22,7 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
+pub use attributes::{Attributes, AttributesId, Sets};
 pub use builder::{BuildError, Builder};
 pub use entry::{Entry, Meta, Node};
 pub use profile::{Field, Profile};
@@ -143,6 +145,21 @@ impl Snapshot {
     #[must_use]
     pub fn all_entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The entries of a directory that are part of the tree: those that the profile counts, with their numbers.
+    ///
+    /// # Panics
+    /// If `dir` is not of this snapshot.
+    pub fn counted(&self, dir: DirId) -> impl Iterator<Item = (EntryId, &Entry)> {
+        let entries = self.entry_ids(dir).map(EntryId).zip(self.entries(dir));
+        entries.filter(|(_, entry)| self.profile.counts(entry))
+    }
+
+    /// Whether every entry is part of the tree.
+    #[must_use]
+    pub fn is_all_counted(&self) -> bool {
+        self.entries.iter().all(|entry| self.profile.counts(entry))
     }
 
     /// The entries of a directory, by name.
@@ -360,7 +377,9 @@ impl Snapshot {
                     totals.bytes = totals.bytes.saturating_add(*size);
                 }
                 Node::Symlink { .. } => totals.symlinks += 1,
-                Node::Dir { .. } | Node::Special => {}
+                Node::Special { what, .. } if what.is_device() => totals.devices += 1,
+                Node::Special { .. } => totals.specials += 1,
+                Node::Dir { .. } => {}
             }
         }
         totals
@@ -378,6 +397,10 @@ pub struct Totals {
     pub dirs: u64,
     /// Symbolic links.
     pub symlinks: u64,
+    /// Device nodes.
+    pub devices: u64,
+    /// FIFOs and sockets.
+    pub specials: u64,
 }
 
 /// The root of a snapshot whose root directory has digest `full` and metadata `meta`.
@@ -386,7 +409,7 @@ pub fn root_hash(profile: Profile, params: &chunk::Params, meta: &Meta, full: &H
     let mut bytes = Vec::with_capacity(96);
     profile.encode_into(&mut bytes);
     bytes.extend_from_slice(params.id().as_bytes());
-    profile.normalize(*meta, entry::DIR).encode_into(&mut bytes);
+    profile.normalize(*meta, entry::DIR).encode_into(profile, &mut bytes);
     bytes.extend_from_slice(full.as_bytes());
     Hasher::new(Domain::Snapshot).update(&bytes).finish()
 }

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::entry::Encoder;
-use super::{Digests, DirId, Entry, Node};
+use super::{Digests, DirId, Entry};
 use crate::hash::{Domain, Hash, Hasher};
 use crate::limits::NODE_CHILDREN_MAX;
 
@@ -25,7 +25,7 @@ pub const BOUNDARY_EVERY: u64 = 64;
 pub struct DirTreeNode {
     /// What is below.
     pub digests: Digests,
-    /// Its children: nodes of the level below, or entries at level 0 (special entries are not counted).
+    /// Its children: nodes of the level below, or entries at level 0 (those that the profile does not count left out).
     pub children: Range<u32>,
 }
 
@@ -43,7 +43,7 @@ impl DirTree {
         encoder: &mut Encoder,
         digests: impl Fn(DirId) -> Option<Digests>,
     ) -> Option<DirTree> {
-        let counted: Vec<&Entry> = entries.iter().filter(|entry| entry.node != Node::Special).collect();
+        let counted: Vec<&Entry> = entries.iter().filter(|entry| encoder.counts(entry)).collect();
         let mut leaves = Vec::new();
         // Names that end a node of the level being built; a node above ends at one of them.
         let mut last_names: Vec<&[u8]> = Vec::new();
@@ -90,7 +90,7 @@ impl DirTree {
 }
 
 impl DirTree {
-    /// The entries below one node, by position in the directory, special entries not counted.
+    /// The entries below one node, by position in the directory among those that the profile counts.
     ///
     /// # Panics
     /// If there is no such node.

@@ -1,8 +1,9 @@
 //! Which metadata counts: it is compared, hashed, and made equal.
 
-use super::Meta;
+use super::attributes::{Class, class};
 use super::entry::{DIR, FILE, SYMLINK};
-use crate::fs::Time;
+use super::{AttributesId, Entry, Meta, Node};
+use crate::fs::{Special, Time};
 
 /// Which metadata counts. What a profile leaves out is read as zero on both ends, and left alone where it is.
 ///
@@ -48,6 +49,20 @@ impl Profile {
     const OWNER: u16 = 1;
     const SETID: u16 = 1 << 1;
     const EXECUTABLE: u16 = 1 << 8;
+    const DEVICES: u16 = 1 << 9;
+    const SPECIALS: u16 = 1 << 10;
+    const USER_ATTRIBUTES: u16 = 1 << 11;
+    const ROOT_ATTRIBUTES: u16 = 1 << 12;
+    const ACLS: u16 = 1 << 13;
+    /// The bits that add.
+    const ADDS: u16 = Profile::OWNER
+        | Profile::SETID
+        | Profile::EXECUTABLE
+        | Profile::DEVICES
+        | Profile::SPECIALS
+        | Profile::USER_ATTRIBUTES
+        | Profile::ROOT_ATTRIBUTES
+        | Profile::ACLS;
 
     /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
     #[must_use]
@@ -71,6 +86,72 @@ impl Profile {
     #[must_use]
     pub fn with_setid(self) -> Profile {
         Profile(self.0 | Profile::SETID)
+    }
+
+    /// The same, and device nodes count.
+    #[must_use]
+    pub fn with_devices(self) -> Profile {
+        Profile(self.0 | Profile::DEVICES)
+    }
+
+    /// The same without device nodes.
+    #[must_use]
+    pub fn without_devices(self) -> Profile {
+        Profile(self.0 & !Profile::DEVICES)
+    }
+
+    /// The same, and FIFOs and sockets count.
+    #[must_use]
+    pub fn with_specials(self) -> Profile {
+        Profile(self.0 | Profile::SPECIALS)
+    }
+
+    /// The same, and extended attributes of the namespace `user` count.
+    #[must_use]
+    pub fn with_user_attributes(self) -> Profile {
+        Profile(self.0 | Profile::USER_ATTRIBUTES)
+    }
+
+    /// The same, and extended attributes that only root may read or set count: capabilities are among them.
+    #[must_use]
+    pub fn with_root_attributes(self) -> Profile {
+        Profile(self.0 | Profile::ROOT_ATTRIBUTES)
+    }
+
+    /// The same without those.
+    #[must_use]
+    pub fn without_root_attributes(self) -> Profile {
+        Profile(self.0 & !Profile::ROOT_ATTRIBUTES)
+    }
+
+    /// The same, and ACLs count.
+    #[must_use]
+    pub fn with_acls(self) -> Profile {
+        Profile(self.0 | Profile::ACLS)
+    }
+
+    /// Whether any extended attributes count.
+    #[must_use]
+    pub fn attributes(self) -> bool {
+        self.0 & (Profile::USER_ATTRIBUTES | Profile::ROOT_ATTRIBUTES | Profile::ACLS) != 0
+    }
+
+    /// Whether the extended attribute of that name counts.
+    #[must_use]
+    pub fn takes_attribute(self, name: &[u8]) -> bool {
+        let bit = match class(name) {
+            Class::User => Profile::USER_ATTRIBUTES,
+            Class::Root => Profile::ROOT_ATTRIBUTES,
+            Class::Acl => Profile::ACLS,
+            Class::Never => return false,
+        };
+        self.0 & bit != 0
+    }
+
+    /// Whether the same extended attributes count in both profiles.
+    #[must_use]
+    pub fn has_attributes_of(self, other: Profile) -> bool {
+        (self.0 ^ other.0) & (Profile::USER_ATTRIBUTES | Profile::ROOT_ATTRIBUTES | Profile::ACLS) == 0
     }
 
     fn leaves_out(self, field: Field) -> bool {
@@ -125,16 +206,31 @@ impl Profile {
         self.time() && !self.leaves_out(Field::LinkTime)
     }
 
+    /// Whether a name of this kind is part of a tree.
+    #[must_use]
+    pub fn has(self, what: Special) -> bool {
+        self.0 & if what.is_device() { Profile::DEVICES } else { Profile::SPECIALS } != 0
+    }
+
+    /// Whether an entry is part of a tree.
+    #[must_use]
+    pub fn counts(self, entry: &Entry) -> bool {
+        match entry.node {
+            Node::Special { what, .. } => self.has(what),
+            _ => true,
+        }
+    }
+
     /// What counts in both profiles.
     #[must_use]
     pub fn meet(self, other: Profile) -> Profile {
-        let adds = Profile::OWNER | Profile::SETID | Profile::EXECUTABLE;
         let takes = Field::ALL.iter().fold(0, |bits, field| bits | field.bit());
-        Profile(self.0 & other.0 & adds | (self.0 | other.0) & takes)
+        Profile(self.0 & other.0 & Profile::ADDS | (self.0 | other.0) & takes)
     }
 
-    /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability; without: bit 2
-    /// owner, 3 group, 4 permission bits, 5 times, 6 those of directories, 7 those of symbolic links.
+    /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability, bit 9 device
+    /// nodes, bit 10 FIFOs and sockets, bits 11 to 13 extended attributes: the user's, root's, ACLs; without: bit 2 owner, 3 group, 4 permission bits, 5 times, 6 those of
+    /// directories, 7 those of symbolic links.
     #[must_use]
     pub fn bits(self) -> u16 {
         self.0
@@ -143,7 +239,7 @@ impl Profile {
     /// The profile that `bits` stand for, or `None` if an unknown bit is set.
     #[must_use]
     pub fn from_bits(bits: u16) -> Option<Profile> {
-        (bits < 1 << 9).then_some(Profile(bits))
+        (bits < 1 << 14).then_some(Profile(bits))
     }
 
     /// What of a file's or directory's permission bits counts, where any do.
@@ -176,16 +272,19 @@ impl Profile {
             uid: if self.uid() { meta.uid } else { 0 },
             gid: if self.gid() { meta.gid } else { 0 },
             mtime: if timed { meta.mtime } else { Time::default() },
+            attributes: if self.attributes() { meta.attributes } else { AttributesId::default() },
         }
     }
 
     /// Appends the profile as it stands in a snapshot's root: FORMAT.md, "snapshot root".
     pub(super) fn encode_into(self, bytes: &mut Vec<u8>) {
-        match u8::try_from(self.0) {
+        // Which kinds of names count, those that are there tell.
+        let bits = self.0 & !(Profile::DEVICES | Profile::SPECIALS);
+        match u8::try_from(bits) {
             Ok(bits) => bytes.extend_from_slice(&[1, bits]),
             Err(_) => {
                 bytes.push(2);
-                bytes.extend_from_slice(&self.0.to_le_bytes());
+                bytes.extend_from_slice(&bits.to_le_bytes());
             }
         }
     }
@@ -202,7 +301,13 @@ impl Default for Profile {
 mod tests {
     use super::*;
 
-    const META: Meta = Meta { mode: 0o4754, uid: 7, gid: 8, mtime: Time { secs: 9, nanos: 10 } };
+    const META: Meta = Meta {
+        mode: 0o4754,
+        uid: 7,
+        gid: 8,
+        mtime: Time { secs: 9, nanos: 10 },
+        attributes: AttributesId([0; 20]),
+    };
 
     #[test]
     fn what_does_not_count_is_zero() {
@@ -230,8 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn attributes_count_by_their_namespace() {
+        let (none, all) =
+            (Profile::default(), Profile::default().with_user_attributes().with_root_attributes());
+        for (name, profile) in [
+            ("user.a", none.with_user_attributes()),
+            ("trusted.a", none.with_root_attributes()),
+            ("security.capability", none.with_root_attributes()),
+            ("system.posix_acl_access", none.with_acls()),
+            ("system.posix_acl_default", none.with_acls()),
+        ] {
+            let name = name.as_bytes();
+            assert!(profile.takes_attribute(name) && !none.takes_attribute(name));
+            let others = [none.with_user_attributes(), none.with_root_attributes(), none.with_acls()];
+            assert_eq!(others.iter().filter(|other| other.takes_attribute(name)).count(), 1);
+        }
+        for name in ["system.nfs4_acl", "user.rsync.%stat", "system."] {
+            assert!(!all.with_acls().takes_attribute(name.as_bytes()), "{name}");
+        }
+        let meta = Meta { attributes: AttributesId([7; 20]), ..META };
+        assert_eq!(none.normalize(meta, FILE).attributes, AttributesId::default());
+        assert_eq!(none.with_acls().normalize(meta, FILE), Meta { mode: 0o4754, uid: 0, gid: 0, ..meta });
+    }
+
+    #[test]
     fn both_profiles_must_count_what_counts() {
-        let all = Profile::new(true, true).with_executability();
+        let all = Profile::new(true, true).with_executability().with_devices().with_specials();
         for field in Field::ALL {
             let less = Profile::new(true, true).without(field);
             assert_eq!(all.meet(less), less);
@@ -249,7 +378,8 @@ mod tests {
             bytes
         };
         assert_eq!(encoded(Profile::new(true, true)), [1, 3]);
+        assert_eq!(encoded(Profile::new(true, true).with_devices().with_specials()), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_executability()), [2, 3, 1]);
-        assert_eq!(Profile::from_bits(1 << 9), None);
+        assert_eq!(Profile::from_bits(1 << 14), None);
     }
 }

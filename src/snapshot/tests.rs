@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::node::{BOUNDARY_EVERY, CHILDREN_MIN, DirTree};
 use super::*;
 use crate::chunk::tests::Noise;
-use crate::fs::Time;
+use crate::fs::{Rdev, Special, Time};
 use crate::limits::NODE_CHILDREN_MAX;
 
 fn name(text: &str) -> Name {
@@ -16,7 +16,7 @@ fn name(text: &str) -> Name {
 }
 
 fn meta(secs: i64) -> Meta {
-    Meta { mode: 0o644, uid: 1, gid: 2, mtime: Time { secs, nanos: 5 } }
+    Meta { mode: 0o644, uid: 1, gid: 2, mtime: Time { secs, nanos: 5 }, ..Meta::default() }
 }
 
 fn file(text: &str, root: u8) -> Entry {
@@ -287,10 +287,49 @@ fn mode_of_a_symbolic_link_never_counts() {
 
 #[test]
 fn special_entries_are_part_of_no_digest() {
-    let special = Entry { node: Node::Special, ..file("pipe", 0) };
+    let special = special("pipe", Special::Fifo, 0);
     let with = flat(vec![file("a", 1), special, file("z", 1)]);
     assert_eq!(with.root(), flat(vec![file("a", 1), file("z", 1)]).root());
     assert_eq!(with.entry_count(), 3);
+}
+
+fn special(text: &str, what: Special, minor: u32) -> Entry {
+    let rdev = if what.is_device() { Rdev { major: 1, minor } } else { Rdev::default() };
+    Entry { node: Node::Special { what, rdev }, ..file(text, 0) }
+}
+
+#[test]
+fn special_entries_are_part_of_a_digest_where_the_profile_counts_them() {
+    let tree = |device: Special, minor, pipe| {
+        let mut tree = flat(vec![special("device", device, minor), file("f", 1), special("pipe", pipe, 0)]);
+        tree.set_profile(tree.profile().with_devices().with_specials());
+        tree.refresh();
+        oracle::check(&tree);
+        tree
+    };
+    let all = tree(Special::CharDevice, 3, Special::Fifo);
+    let mut roots = vec![all.root()];
+    for other in [
+        tree(Special::CharDevice, 4, Special::Fifo),
+        tree(Special::BlockDevice, 3, Special::Fifo),
+        tree(Special::CharDevice, 3, Special::Socket),
+    ] {
+        roots.push(other.root());
+    }
+    for (profile, counted) in [
+        (Profile::default().with_devices(), vec!["device", "f"]),
+        (Profile::default().with_specials(), vec!["f", "pipe"]),
+    ] {
+        let mut less = all.clone();
+        less.set_profile(profile);
+        less.refresh();
+        let names: Vec<String> = less.counted(DirId::ROOT).map(|(_, entry)| entry.name.to_string()).collect();
+        assert_eq!(names, counted);
+        roots.push(less.root());
+    }
+    roots.sort_unstable();
+    roots.dedup();
+    assert_eq!(roots.len(), 6);
 }
 
 #[test]

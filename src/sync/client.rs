@@ -129,14 +129,10 @@ impl Scanning {
     fn tree(self, welcome: Welcome, options: &Options) -> Result<Tree, SyncError> {
         let profile = profile_of(&welcome)?;
         match self.tree {
-            Begun::Tree(mut tree) => {
-                tree.set_profile(profile);
-                Ok(*tree)
-            }
+            Begun::Tree(tree) => tree.agreed(profile, options),
             Begun::Dir(scan) => {
-                let mut tree = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                tree.set_profile(profile);
-                Ok(tree)
+                let tree = scan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                tree.agreed(profile, options)
             }
             Begun::File(from) => Tree::scan(from.shown_as(welcome.only), profile, options, false),
         }

@@ -149,9 +149,11 @@ pub(super) fn run(
     let above = options.select.above.clone();
     let refuses = (!above.is_empty())
         .then(|| Box::new(move |path: &RelPath, dir| above.excludes(path.as_bytes(), dir)) as Refuses);
-    let mut machine = Receiver::refusing(own.clone(), locals, theirs, protected.clone(), wishes, refuses)?;
+    let machine = Receiver::refusing(own.clone(), locals, theirs, protected.clone(), wishes, refuses)?;
+    let mut machine = machine.with_sets(scan.sets.clone());
     let stage =
         Stage::new(tree.place.root.clone(), own.clone(), paths, run, options.writing, references.places);
+    stage.learn_all(scan.sets.clone());
     let session = Session {
         wire,
         options,
@@ -344,6 +346,7 @@ impl Session<'_> {
                 }
                 Output::Message(message) => builder.push(&message),
                 Output::Action(_) if self.options.dry_run => {}
+                Output::Action(Action::Attributes { set }) => self.stage.learn(set),
                 Output::Action(Action::Meta { place, meta, from }) => staged.metas.push((place, meta, from)),
                 Output::Action(action) => {
                     self.watch(&action);
@@ -644,7 +647,7 @@ fn compare(mirror: &Snapshot, after: &Snapshot) -> Result<(), SyncError> {
                 (Node::Dir { dir }, Node::Dir { dir: own }) => pairs.push((*dir, *own)),
                 (Node::File { root: a, size: s, .. }, Node::File { root: b, size: t, .. })
                     if a == b && s == t => {}
-                (Node::Symlink { target: a }, Node::Symlink { target: b }) if a == b => {}
+                (Node::Symlink { .. } | Node::Special { .. }, _) if entry.node == found.node => {}
                 _ => return Err(failed("contents")),
             }
         }
@@ -665,8 +668,10 @@ impl Crew {
     fn assign(&mut self, action: Action) {
         let by_dir = |dir: DirId| (dir.0 as usize) % self.queues.len();
         let thread = match &action {
-            Action::Dir { own: Some(_), .. } | Action::Meta { .. } => return,
-            Action::Dir { place, .. } | Action::Symlink { place, .. } => by_dir(place.dir),
+            Action::Dir { own: Some(_), .. } | Action::Meta { .. } | Action::Attributes { .. } => return,
+            Action::Dir { place, .. } | Action::Symlink { place, .. } | Action::Special { place, .. } => {
+                by_dir(place.dir)
+            }
             Action::Whole { place, .. } | Action::Clone { place, .. } => by_dir(place.dir),
             // Parts of a file, which need not wait for one another.
             Action::Compare { file, first, .. } => (file.0 as usize + *first as usize) % self.queues.len(),

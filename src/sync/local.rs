@@ -46,12 +46,8 @@ pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, S
 ///
 /// # Errors
 /// As for [`sync_dirs`].
-pub fn sync_tree(mut from: Tree, to: Place, options: &Options) -> Result<(Summary, Tree), SyncError> {
-    let scan = |profile, _: &Options| {
-        from.set_profile(profile);
-        Ok(from)
-    };
-    sync(scan, to, options)
+pub fn sync_tree(from: Tree, to: Place, options: &Options) -> Result<(Summary, Tree), SyncError> {
+    sync(|profile, options| from.agreed(profile, options), to, options)
 }
 
 /// `from` scans the source, for the metadata that is wanted.

@@ -87,7 +87,7 @@ pub struct Options {
     pub hash_first: bool,
     /// How files are cut into chunks, at both ends: an index of other parameters is of no use.
     pub params: Params,
-    /// Which metadata is made equal. Owners are where this process may set them; between directories of one machine
+    /// Which metadata is made equal. Owners and devices are where this process may set and make them; between directories of one machine
     /// setuid and setgid bits always are.
     pub profile: Profile,
     /// Which names of the source change what the destination has.
@@ -156,7 +156,12 @@ impl Options {
     fn settable(&self) -> Profile {
         match rustix::process::geteuid().is_root() {
             true => self.profile,
-            false => self.profile.without(Field::Uid).without(Field::Gid),
+            false => self
+                .profile
+                .without(Field::Uid)
+                .without(Field::Gid)
+                .without_devices()
+                .without_root_attributes(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Problem, Tree};
 use crate::fs::walk;
 use crate::path::RelPath;
 use crate::scan::Fingerprint;
-use crate::snapshot::{DirId, Entry, EntryId, Node};
+use crate::snapshot::{DirId, Entry, EntryId, Node, Profile};
 
 /// Removes what is at the destination of `tree`; gives what could not be removed. `left`: paths of which, and of all
 /// below them, nothing is removed.
@@ -36,7 +36,7 @@ pub(super) fn remove(tree: &Tree, left: &HashSet<RelPath>) -> Vec<Problem> {
                 below.push((dir, at));
                 continue;
             }
-            if !is_there(entry, left) {
+            if !is_there(tree.scan.snapshot.profile(), entry, left) {
                 continue;
             }
             let was = &tree.scan.prints[id.0 as usize];
@@ -60,12 +60,13 @@ pub(super) fn remove(tree: &Tree, left: &HashSet<RelPath>) -> Vec<Problem> {
 }
 
 /// Whether what a name stands for is known to be at the destination.
-fn is_there(entry: &Entry, left: &HashSet<RelPath>) -> bool {
+fn is_there(profile: Profile, entry: &Entry, left: &HashSet<RelPath>) -> bool {
     match &entry.node {
         Node::File { root, link: None, .. } => root.is_some(),
         Node::File { link: Some(first), .. } => !left.contains(&**first),
         Node::Symlink { .. } => true,
-        Node::Dir { .. } | Node::Special => false,
+        Node::Special { .. } => profile.counts(entry),
+        Node::Dir { .. } => false,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Module {
     pub owned_by: Option<(u32, u32)>,
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
+    /// Whether clients that write may make device nodes, when this process may, FIFOs and sockets.
+    pub devices: bool,
     /// Names that are neither sent nor touched, beside those that a client leaves out itself.
     pub exclude: Excludes,
     /// Bytes a second that a session moves at most, each way.
@@ -75,6 +77,7 @@ impl Module {
             owner: true,
             owned_by: None,
             setid: false,
+            devices: false,
             exclude: Excludes::default(),
             bandwidth_max: None,
             deletions_max: None,
@@ -193,17 +196,12 @@ fn session(
     if let Target::Module(module) = target {
         allow(module, hello)?;
     }
-    let (owner, setid) = match target {
-        Target::Module(module) => (module.owner, module.setid),
-        Target::Account(_) => (true, true),
-    };
     let params = accepted(&hello.params).ok_or_else(|| {
         let text = "the chunking parameters are none that are known here; --chunker chooses others";
         refused(text.to_owned(), 12)
     })?;
     let wished = Profile::from_bits(hello.profile).ok_or_else(|| violation("an unknown profile"))?;
-    let may_own = owner && (!push || rustix::process::geteuid().is_root());
-    let profile = wished.meet(Profile::new(may_own, !push || setid).with_executability());
+    let profile = wished.meet(allowed(target, push));
 
     let select = selected(&hello.select)?;
     let named = named(hello, wire)?.map(Arc::new);
@@ -303,6 +301,26 @@ fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
     asked.updates.ignore_existing |= module.writing == Writing::New;
     let wished = asked.removal.max.unwrap_or(u64::MAX);
     asked.removal.max = module.deletions_max.map(|max| max.min(wished)).or(asked.removal.max);
+}
+
+/// The metadata that may count, and the kinds of names.
+fn allowed(target: &Target, push: bool) -> Profile {
+    let (owner, setid, devices) = match target {
+        Target::Module(module) => (module.owner, module.setid, module.devices),
+        Target::Account(_) => (true, true, true),
+    };
+    let may_make = !push || rustix::process::geteuid().is_root();
+    let plain = Profile::new(owner && may_make, !push || setid).with_executability();
+    let plain = plain.with_user_attributes();
+    // An ACL is a kind of owner; a capability is as good as setuid.
+    let plain = if owner { plain.with_acls() } else { plain };
+    let is_root = rustix::process::geteuid().is_root();
+    let plain = if is_root && (!push || setid) { plain.with_root_attributes() } else { plain };
+    match !push || devices {
+        true if may_make => plain.with_specials().with_devices(),
+        true => plain.with_specials(),
+        false => plain,
+    }
 }
 
 /// The paths that the client names.

@@ -110,7 +110,7 @@ pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tre
     let empty = theirs.is_some_and(|theirs| theirs.entries == 0);
     let their_root = theirs.and_then(|theirs| theirs.root);
     let roots = tree.scan.snapshot.root().zip(their_root);
-    let mut machine = Sender::new(tree.scan.snapshot.clone());
+    let mut machine = Sender::new(tree.scan.snapshot.clone()).with_sets(tree.scan.sets.clone());
     if let Some(root) = their_root.filter(|root| machine.snapshot().root() != Some(*root))
         && let Some(remembered) = tree.remembered(&root)
     {
@@ -377,7 +377,8 @@ fn take(machine: &mut Sender, told: Told, learned: &mut Vec<(EntryId, Learned)>)
         Told::Described(file, Err(why)) => machine.described(file, Err(why)),
         Told::Streamed(file, Ok(found), last) => {
             let Stat { size, mode, uid, gid, mtime, .. } = found.seen.stat;
-            machine.streamed(file, Ok((found.root, size, Meta { mode, uid, gid, mtime })), last);
+            let meta = Meta { mode, uid, gid, mtime, ..Meta::default() };
+            machine.streamed(file, Ok((found.root, size, meta)), last);
             learned.push((file, found));
         }
         Told::Streamed(file, Err(why), last) => machine.streamed(file, Err(why), last),
@@ -562,7 +563,7 @@ impl Worker<'_> {
         let (root, chunks) = result?;
         Worker::unchanged(&open, &seen)?;
         let Stat { size, mode, uid, gid, mtime, .. } = seen.stat;
-        let meta = MetaCoder::default().encode(Meta { mode, uid, gid, mtime });
+        let meta = MetaCoder::default().encode(Meta { mode, uid, gid, mtime, ..Meta::default() });
         if !self.make_room(0) {
             return Err(CUT);
         }

@@ -308,6 +308,37 @@ fn setuid_bit_of_a_peer_is_not_set() {
 }
 
 #[test]
+fn attributes_that_only_root_may_set_are_not_kept_at_a_module_that_does_not_say_so() {
+    let bench = Bench::new();
+    sample(&bench.path("src"));
+    for key in ["user.a", "trusted.a"] {
+        let set = rustix::fs::lsetxattr(bench.path("src/tool"), key, b"1", rustix::fs::XattrFlags::empty());
+        if set.is_err() {
+            // Not root, or a file system without attributes.
+            return;
+        }
+    }
+    let profile = bench.options.profile.with_user_attributes().with_root_attributes();
+    let options = Options { profile, ..bench.options.clone() };
+    for (setid, expected) in [(false, &b"user.a\0"[..]), (true, b"user.a\0trusted.a\0")] {
+        let name = format!("served{setid}");
+        let module = Module { setid, ..bench.module(&name, true) };
+        let source = resolve::source(&bench.path("src").join("")).unwrap();
+        let (pushed, _) =
+            bench.session(memory_pair(1 << 20), module, |link| push(link, &remote(""), source, &options));
+        assert!(pushed.unwrap().root.is_some());
+        let mut list = [0; 100];
+        let len = rustix::fs::llistxattr(bench.path(&name).join("tool"), &mut list[..]).unwrap();
+        let sorted = |list: &[u8]| {
+            let mut names: Vec<Vec<u8>> = list.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(&list[..len]), sorted(expected));
+    }
+}
+
+#[test]
 fn dry_run_tells_and_changes_nothing() {
     let bench = Bench::new();
     sample(&bench.path("src"));

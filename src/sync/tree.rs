@@ -185,11 +185,7 @@ impl Tree {
             Some(Kept { cache, key, .. }) if !options.checksum => cache.load(key),
             _ => None,
         };
-        let mut scan = scan(&place.root, index.as_ref(), &scanning, &*options.monitor)?;
-        scan.errors.extend(place.lacking.iter().map(|(path, errno)| ScanError::Source {
-            path: Escaped(path.as_os_str().as_encoded_bytes()).to_string(),
-            source: std::io::Error::from_raw_os_error(*errno),
-        }));
+        let scan = walk(&place, index.as_ref(), &scanning, options)?;
         // Racily clean files lose their root, so a tree that has all of them is as it was kept.
         let root = scan.snapshot.root();
         let known = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
@@ -198,10 +194,26 @@ impl Tree {
         Ok(Tree { place, scan, indexed, fresh, options: scanning, cache, before: None })
     }
 
-    /// Counts other attributes than it was scanned for.
-    pub(super) fn set_profile(&mut self, profile: Profile) {
+    /// A source of which other metadata counts than it was scanned for. Where that makes names or attributes no
+    /// part of it, it is scanned once more: such are not sent, and that is told.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub(super) fn agreed(mut self, profile: Profile, options: &Options) -> Result<Tree, SyncError> {
+        if self.options.profile.attributes() && !self.options.profile.has_attributes_of(profile) {
+            let text = "not all extended attributes are kept there";
+            options.monitor.notice(&RelPath::root(), text);
+        }
+        let same = self.options.profile.has_attributes_of(profile);
         self.options.profile = profile;
-        set_profile(&mut self.scan, profile);
+        if same && self.scan.snapshot.all_entries().iter().all(|entry| profile.counts(entry)) {
+            set_profile(&mut self.scan, profile);
+        } else {
+            let index = Index::parse(Index::encode(&self.scan)).ok();
+            self.scan = walk(&self.place, index.as_ref(), &self.options, options)?;
+            self.fresh = false;
+        }
+        Ok(self)
     }
 
     /// Scans once more, after changes: no root is known then.
@@ -279,6 +291,21 @@ impl Tree {
         set_profile(&mut scan, self.options.profile);
         (scan.snapshot.root() == Some(*root)).then(|| Arc::new(scan))
     }
+}
+
+/// Scans what is at a place, or says what of it is not there.
+fn walk(
+    place: &Place,
+    index: Option<&Index>,
+    scanning: &scan::Options,
+    options: &Options,
+) -> Result<Scan, SyncError> {
+    let mut scan = scan(&place.root, index, scanning, &*options.monitor)?;
+    scan.errors.extend(place.lacking.iter().map(|(path, errno)| ScanError::Source {
+        path: Escaped(path.as_os_str().as_encoded_bytes()).to_string(),
+        source: std::io::Error::from_raw_os_error(*errno),
+    }));
+    Ok(scan)
 }
 
 fn set_profile(scan: &mut Scan, profile: Profile) {

@@ -18,7 +18,7 @@ use crate::apply::{Beside, Site};
 use crate::fs::{DirRef, Time, os, walk};
 use crate::path::Name;
 use crate::scan::{Scan, Seen};
-use crate::snapshot::{EntryId, Node};
+use crate::snapshot::EntryId;
 
 /// A destination that is switched at once.
 pub(super) struct Whole {
@@ -84,10 +84,10 @@ impl Whole {
         options: &Options,
     ) -> Result<(), SyncError> {
         let snapshot = &tree.scan.snapshot;
-        // Special files are part of no root, and may be deleted.
-        let special = || snapshot.all_entries().iter().any(|entry| entry.node == Node::Special);
+        // What does not count is part of no root, and may be deleted.
+        let uncounted = || !snapshot.is_all_counted();
         let equal = theirs.is_some() && theirs == snapshot.root();
-        if options.dry_run || equal && !(options.delete && special()) {
+        if options.dry_run || equal && !(options.delete && uncounted()) {
             return Ok(());
         }
         let beside = Beside::build(&self.site)?;

@@ -7,9 +7,11 @@
 use std::io;
 
 use super::super::ApplyError;
+use super::super::attributes;
 use super::super::stage::{Rename, lock};
 use super::Commit;
 use crate::fs::{Attrs, Dir, File, Kind};
+use crate::snapshot::Profile;
 use crate::transfer::receiver::Place;
 
 /// What is compared and written at once, in bytes.
@@ -27,7 +29,7 @@ impl Commit<'_> {
         }
         // What was staged came and went.
         self.touched.insert(rename.dir);
-        let made = write(&*dir, rename).map_err(self.failed(place, "write in place"))?;
+        let made = write(self.stage.profile, &*dir, rename).map_err(self.failed(place, "write in place"))?;
         let mut known = lock(&self.stage.made);
         if let Some(at) = self.staged.get(&made.from).copied() {
             known[at].inode = made.to;
@@ -42,7 +44,7 @@ struct Written {
     to: (u64, u64),
 }
 
-fn write(dir: &dyn Dir, rename: &Rename) -> io::Result<Written> {
+fn write(profile: Profile, dir: &dyn Dir, rename: &Rename) -> io::Result<Written> {
     let (new, old) = (dir.open_file(&rename.temporary)?, dir.open_file_rw(&rename.name)?);
     let stat = new.stat()?;
     copy_differences(&*new, &*old)?;
@@ -50,6 +52,7 @@ fn write(dir: &dyn Dir, rename: &Rename) -> io::Result<Written> {
     let was = old.stat()?;
     let owner = ((was.uid, was.gid) != (stat.uid, stat.gid)).then_some((stat.uid, stat.gid));
     old.set_attrs(&Attrs { owner, mode: Some(stat.mode), mtime: Some(stat.mtime) })?;
+    attributes::copy(profile, dir, &rename.temporary, &rename.name)?;
     dir.remove_file(&rename.temporary)?;
     Ok(Written { from: (stat.dev, stat.ino), to: (was.dev, was.ino) })
 }

@@ -541,15 +541,17 @@ impl Commit<'_> {
     fn dir_meta(&mut self, dir: DirId, meta: Meta, new: bool, path: &RelPath) -> Result<(), ApplyError> {
         let handle = self.handles.mirror(dir)?;
         let failed = |error| ApplyError::io(path.clone(), "set metadata")(error);
+        self.stage.prepare(&*handle, None, meta);
         let stat = handle.stat_self().map_err(failed)?;
         let mut attrs = attrs(self.stage.profile, &stat, meta);
         if new && !self.stage.profile.mode() {
             attrs.mode = Some(self.stage.new_mode(meta.mode));
         }
-        if attrs == Attrs::default() {
-            return Ok(());
+        if attrs != Attrs::default() {
+            handle.set_attrs_self(&attrs).map_err(failed)?;
         }
-        handle.set_attrs_self(&attrs).map_err(failed)
+        let equalized = self.stage.equalize(&*handle, None, meta);
+        equalized.map_err(|error| ApplyError::io(path.clone(), "set attributes")(error))
     }
 }
 
@@ -557,16 +559,21 @@ impl Commit<'_> {
 fn set_meta(stage: &Arc<Stage>, handles: &mut Handles, place: &Place, meta: Meta) -> Result<(), ApplyError> {
     let failed = |operation| ApplyError::io(stage.path(place), operation);
     let dir = handles.mirror(place.dir)?;
+    stage.prepare(&*dir, Some(&place.name), meta);
     let stat = dir.stat(&place.name).map_err(|error| failed("stat")(error))?;
     let mut attrs = attrs(stage.profile, &stat, meta);
     if stat.kind == Kind::Symlink {
         attrs.mode = None;
     }
     // What has other names here could not be given an inode of its own, which was told.
-    if attrs == Attrs::default() || stage.writing.atomic && stat.nlink > 1 {
+    if stage.writing.atomic && stat.nlink > 1 {
         return Ok(());
     }
-    dir.set_attrs(&place.name, &attrs).map_err(|error| failed("set metadata")(error))
+    if attrs != Attrs::default() {
+        dir.set_attrs(&place.name, &attrs).map_err(|error| failed("set metadata")(error))?;
+    }
+    let equalized = stage.equalize(&*dir, Some(&place.name), meta);
+    equalized.map_err(|error| failed("set attributes")(error))
 }
 
 fn same_file(a: &Stat, b: &Stat) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fs::fault::{Faults, Plan};
 use crate::fs::mem::MemFs;
-use crate::fs::{Attrs, DirRef, Kind, Stat, Time};
+use crate::fs::{Attrs, DirRef, Kind, Rdev, Special, Stat, Time};
 use crate::monitor::Monitor;
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::sync::{Options, Place, Summary, SyncError, sync_dirs};
@@ -52,7 +52,7 @@ pub(super) enum Node {
     Link(RelPath),
     Dir,
     Symlink(Vec<u8>),
-    Special,
+    Special(Special, Rdev),
 }
 
 impl std::fmt::Debug for Node {
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Node {
             Node::Link(first) => write!(f, "link to {first}"),
             Node::Dir => f.write_str("directory"),
             Node::Symlink(_) => f.write_str("symlink"),
-            Node::Special => f.write_str("special"),
+            Node::Special(what, _) => write!(f, "{what:?}"),
         }
     }
 }
@@ -133,7 +133,7 @@ pub(super) fn build(root: &DirRef, tree: &Tree) {
                 let (first_dir, first) = first.split_last().unwrap();
                 open(root, &first_dir).link(&first, &*dir, &name).unwrap();
             }
-            Node::Special => panic!("only a file system's own functions make these"),
+            Node::Special(what, rdev) => dir.create_special(&name, *what, *rdev, 0o600).unwrap(),
         }
     }
     for (at, spec) in tree.iter().rev().filter(|(_, spec)| !is_link(spec)) {
@@ -169,7 +169,7 @@ pub(super) fn capture(root: &DirRef) -> Tree {
         let node = match (stat.kind, name) {
             (Kind::File, Some(name)) => Node::File(read(dir, name, stat.size)),
             (Kind::Symlink, Some(name)) => Node::Symlink(dir.read_link(name).unwrap()),
-            (Kind::Special, _) => Node::Special,
+            (Kind::Special(what), _) => Node::Special(what, stat.rdev),
             _ => Node::Dir,
         };
         if !at.components().any(|name| name.as_bytes().starts_with(STAGING_PREFIX)) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::bed::*;
 use crate::fs::mem::MemFs;
-use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat};
+use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::Name;
 use crate::sync::Summary;
 
@@ -67,6 +67,10 @@ impl Dir for FoldingDir {
 
     fn create_symlink(&self, name: &Name, target: &[u8]) -> io::Result<()> {
         self.0.create_symlink(&self.at(name), target)
+    }
+
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        self.0.create_special(&self.at(name), what, rdev, mode)
     }
 
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {

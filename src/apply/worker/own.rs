@@ -1,11 +1,14 @@
 //! A file that another tree shares → one of its own: what its metadata is set on must not be what readers see.
 
+use std::io;
+
 use rustix::io::Errno;
 
-use super::super::ApplyError;
+use super::super::{ApplyError, copy};
 use super::{Close, Worker, attrs};
-use crate::fs::{Attrs, Kind, Stat};
+use crate::fs::{Attrs, DirRef, Kind, Stat};
 use crate::hash::Hash;
+use crate::path::Name;
 use crate::snapshot::Meta;
 use crate::transfer::receiver::Place;
 
@@ -25,7 +28,8 @@ impl Worker {
         let dir = self.handles.mirror(place.dir)?;
         let stat = dir.stat(&place.name).map_err(failed("stat"))?;
         let wanted = self.wanted(&stat, meta);
-        if stat.nlink < 2 || wanted == Attrs::default() {
+        let is_alike = wanted == Attrs::default() && self.stage.has_attributes(&*dir, &place.name, meta);
+        if stat.nlink < 2 || is_alike {
             return Ok(());
         }
         // What does not count stays what it was.
@@ -38,10 +42,31 @@ impl Worker {
             Kind::File => self.own_file(place, &stat, (&all, meta), root),
             Kind::Symlink => {
                 let target = dir.read_link(&place.name).map_err(failed("read the link"))?;
-                self.symlink_with(place.clone(), &target, |_| Attrs { mode: None, ..all })
+                self.own_name((place, meta), &dir, "copy a link", &all, |dir, name| {
+                    dir.create_symlink(name, &target)
+                })
             }
-            Kind::Dir | Kind::Special => Ok(()),
+            Kind::Special(what) => self.own_name((place, meta), &dir, "copy a node", &all, |dir, name| {
+                dir.create_special(name, what, stat.rdev, 0o600)
+            }),
+            Kind::Dir | Kind::Hidden => Ok(()),
         }
+    }
+
+    /// Stages a name of what has no bytes, which has what the old one has, but for what `all` and `meta` say.
+    fn own_name(
+        &mut self,
+        (place, meta): (&Place, Meta),
+        old: &DirRef,
+        operation: &'static str,
+        all: &Attrs,
+        create: impl Fn(&DirRef, &Name) -> io::Result<()>,
+    ) -> Result<(), ApplyError> {
+        let like = |dir: &DirRef, name: &Name| {
+            create(dir, name)?;
+            copy::copy_attributes((&**old, Some(&place.name)), (&**dir, Some(name)))
+        };
+        self.name_with((place.clone(), meta), operation, like, |_| *all)
     }
 
     fn wanted(&self, stat: &Stat, meta: Meta) -> Attrs {

@@ -603,7 +603,10 @@ impl<'a> Pair<'a> {
         let stat = open.stat().map_err(failed)?;
         let mut bytes = vec![0; stat.size as usize];
         open.read_full_at(&mut bytes, 0).map_err(failed)?;
-        Ok((bytes, Meta { mode: stat.mode, uid: stat.uid, gid: stat.gid, mtime: stat.mtime }))
+        Ok((
+            bytes,
+            Meta { mode: stat.mode, uid: stat.uid, gid: stat.gid, mtime: stat.mtime, ..Meta::default() },
+        ))
     }
 
     fn job(&mut self, job: Job) {

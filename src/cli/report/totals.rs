@@ -22,9 +22,9 @@ pub(super) fn stats(
 ) -> io::Result<()> {
     let report = &summary.report;
     let root = u64::from(root_of(summary) == Root::Told);
-    let Totals { files, dirs, symlinks, .. } =
+    let Totals { files, dirs, symlinks, devices, specials, .. } =
         summary.source.as_ref().map(Snapshot::totals).unwrap_or_default();
-    let listed = Beside { dirs: dirs + root, symlinks, specials: 0 };
+    let listed = Beside { dirs: dirs + root, symlinks, devices, specials };
     let made = u64::from(report.root_made);
     let created = Beside { dirs: report.created_beside.dirs + made, ..report.created_beside };
     let regular = |all: u64, beside: Beside| all.saturating_sub(beside.total());
@@ -92,8 +92,9 @@ pub(in crate::cli) fn total_size(summary: &Summary) -> u64 {
 
 /// A count, and what it is made of.
 fn kinds(human: Human, regular: u64, beside: Beside) -> String {
-    let Beside { dirs, symlinks, specials } = beside;
-    let named = [("reg", regular), ("dir", dirs), ("link", symlinks), ("special", specials)];
+    let Beside { dirs, symlinks, devices, specials } = beside;
+    let named =
+        [("reg", regular), ("dir", dirs), ("link", symlinks), ("dev", devices), ("special", specials)];
     let told: Vec<String> = named
         .iter()
         .filter(|(_, count)| *count > 0)
@@ -112,8 +113,8 @@ mod tests {
         for (regular, beside, expected) in [
             (0, Beside::default(), "0"),
             (1234, Beside::default(), "1,234 (reg: 1,234)"),
-            (7, Beside { dirs: 4, symlinks: 1, specials: 0 }, "12 (reg: 7, dir: 4, link: 1)"),
-            (0, Beside { dirs: 0, symlinks: 0, specials: 2 }, "2 (special: 2)"),
+            (7, Beside { dirs: 4, symlinks: 1, ..Beside::default() }, "12 (reg: 7, dir: 4, link: 1)"),
+            (0, Beside { devices: 1, specials: 2, ..Beside::default() }, "3 (dev: 1, special: 2)"),
         ] {
             assert_eq!(kinds(Human::Grouped, regular, beside), expected);
         }

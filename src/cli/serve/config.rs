@@ -121,6 +121,8 @@ struct WrittenModule {
     owner: Owner,
     #[serde(default)]
     setid: bool,
+    #[serde(default)]
+    devices: bool,
 }
 
 /// What clients of a module may do, as it is written.
@@ -280,6 +282,7 @@ impl WrittenModule {
                 Owner::Kept | Owner::Own => None,
             },
             setid: self.setid,
+            devices: self.devices,
             exclude: self.exclude.0,
             bandwidth_max: self.bandwidth.and_then(|rate| rate.0),
             deletions_max: self.max_delete,
@@ -336,7 +339,7 @@ impl fmt::Display for Service {
             Some((user, group)) => write!(f, " owner={user}:{group}")?,
             None => write!(f, " owner={}", module.owner)?,
         }
-        write!(f, " setid={}", module.setid)
+        write!(f, " setid={} devices={}", module.setid, module.devices)
     }
 }
 
@@ -375,7 +378,7 @@ mod tests {
         let text = format!(
             "listen = \"[::]:1\"\nmax_connections = 9\nmetrics = \"127.0.0.1:1\"\nlog = {{ format = \"json\" }}\n\
              [modules.a]\npath = \"x\"\nmode = \"rw\"\nowner = false\nsetid = true\nbandwidth = \"2K\"\n\
-             [modules.b]\npath = \"/y\"\nmode = \"ao\"\nbandwidth = 3\nmax_delete = 4\npeers = [\"{PEER}\"]\n\
+             [modules.b]\npath = \"/y\"\nmode = \"ao\"\ndevices = true\nbandwidth = 3\nmax_delete = 4\npeers = [\"{PEER}\"]\n\
              max_connections = 2\nexclude = [\"*.o\", \"/t/\"]\n"
         );
         let config = Config::parse(&text, Path::new("/etc")).unwrap();
@@ -390,6 +393,7 @@ mod tests {
         assert_eq!(config.modules["a"], Service { module: a, peers: None, connections_max: None });
         let b = Module {
             bandwidth_max: Some(3072),
+            devices: true,
             deletions_max: Some(4),
             exclude: Excludes::new(&[b"*.o".to_vec(), b"/t/".to_vec()]).unwrap(),
             ..Module::new("/y".into(), Writing::New)
@@ -399,7 +403,7 @@ mod tests {
         let told = config.to_string();
         let expected = format!(
             "module b ao /y peers={} max_connections=2 exclude=*.o exclude=/t/ bandwidth=3072B max_delete=4 \
-             owner=true setid=false\n",
+             owner=true setid=false devices=true\n",
             PEER.fingerprint()
         );
         assert!(told.ends_with(&expected), "{told}");

@@ -64,7 +64,8 @@ fn scanned(
     let place = source.shown_as(None);
     let failed = |source| SyncError::Root { path: place.path.clone(), operation: "stat", source };
     sizes.insert(RelPath::root(), place.root.stat_self().map_err(failed)?.size);
-    let scan = Tree::scan(place, Profile::new(true, true), options, false)?.scan;
+    let profile = Profile::new(true, true).with_specials().with_devices();
+    let scan = Tree::scan(place, profile, options, false)?.scan;
     for dir in scan.snapshot.dirs() {
         if let Some(EntryId(id)) = scan.snapshot.entry_of(dir) {
             sizes.insert(scan.snapshot.dir_path(dir), scan.prints[id as usize].size);

@@ -9,8 +9,8 @@ use crate::transfer::message::Text;
 
 #[derive(clap::Args)]
 pub(super) struct Metadata {
-    /// For the fingers of rsync's users: it is the default, but that setuid and setgid bits of another machine's
-    /// files are then kept too.
+    /// For the fingers of rsync's users: it is the default, but for -D, and that setuid and setgid bits of another
+    /// machine's files are then kept too.
     #[arg(short, long)]
     pub(super) archive: bool,
 
@@ -57,6 +57,46 @@ pub(super) struct Metadata {
     /// Leave groups alone.
     #[arg(long, visible_alias = "no-g", overrides_with = "group")]
     no_group: bool,
+
+    /// Keep extended attributes: those of the namespace user, and where both ends are root's all but those of system.
+    #[arg(short = 'X', long, action = clap::ArgAction::Count, overrides_with = "no_xattrs")]
+    xattrs: u8,
+
+    /// Undo an -X before it.
+    #[arg(long, visible_alias = "no-X", overrides_with = "xattrs")]
+    no_xattrs: bool,
+
+    /// Keep ACLs, by number; implies --perms.
+    #[arg(short = 'A', long, overrides_with = "no_acls")]
+    acls: bool,
+
+    /// Undo an -A before it.
+    #[arg(long, visible_alias = "no-A", overrides_with = "acls")]
+    no_acls: bool,
+
+    /// --devices --specials; -a has both.
+    #[arg(short = 'D', overrides_with = "no_special_files")]
+    special_files: bool,
+
+    /// Undo a -D, or that of -a.
+    #[arg(long = "no-D", overrides_with = "special_files")]
+    no_special_files: bool,
+
+    /// Make devices, where the destination is root's; elsewhere they are left out, with a notice.
+    #[arg(long, overrides_with = "no_devices")]
+    devices: bool,
+
+    /// Leave devices out.
+    #[arg(long, overrides_with = "devices")]
+    no_devices: bool,
+
+    /// Make FIFOs and sockets.
+    #[arg(long, overrides_with = "no_specials")]
+    specials: bool,
+
+    /// Leave FIFOs and sockets out.
+    #[arg(long, overrides_with = "specials")]
+    no_specials: bool,
 
     /// Change the modes of what is sent, as chmod(1) does: D before a change is for directories, F for files. May
     /// be given again.
@@ -106,9 +146,13 @@ impl Metadata {
         options.view.users = map(Of::Users, user, &self.usermap)?;
         options.view.groups = map(Of::Groups, group, &self.groupmap)?;
         options.view.numeric_ids = self.numeric_ids;
-        let mut profile = Profile::new(true, self.archive || self.perms);
+        if self.xattrs > 1 {
+            return Err(Usage::new("-XX: what rsync keeps in attributes for itself is not copied")
+                .hint("-X is there"));
+        }
+        let mut profile = Profile::new(true, self.archive || self.perms || self.acls);
         for (left_out, field) in [
-            (self.no_perms, Field::Mode),
+            (self.no_perms && !self.acls, Field::Mode),
             (self.no_times, Field::Time),
             (self.omit_dir_times, Field::DirTime),
             (self.omit_link_times, Field::LinkTime),
@@ -119,7 +163,18 @@ impl Metadata {
                 profile = profile.without(field);
             }
         }
-        options.profile = if self.executability { profile.with_executability() } else { profile };
+        let both = (self.archive || self.special_files) && !self.no_special_files;
+        for (counts, with) in [
+            (self.executability, Profile::with_executability as fn(Profile) -> Profile),
+            (self.devices || both && !self.no_devices, Profile::with_devices),
+            (self.xattrs > 0, Profile::with_user_attributes),
+            (self.xattrs > 0 && rustix::process::geteuid().is_root(), Profile::with_root_attributes),
+            (self.acls, Profile::with_acls),
+            (self.specials || both && !self.no_specials, Profile::with_specials),
+        ] {
+            profile = if counts { with(profile) } else { profile };
+        }
+        options.profile = profile;
         Ok(())
     }
 }

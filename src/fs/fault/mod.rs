@@ -47,6 +47,7 @@ pub enum Op {
     CreateFile,
     CreateDir,
     CreateSymlink,
+    CreateSpecial,
     Link,
     Rename,
     RenameNew,
@@ -54,6 +55,8 @@ pub enum Op {
     RemoveFile,
     RemoveDir,
     SetAttrs,
+    Attributes,
+    SetAttribute,
     Lock,
     Read,
     Write,
@@ -75,6 +78,7 @@ impl Op {
                 | Op::OpenDir
                 | Op::OpenFile
                 | Op::OpenFileRw
+                | Op::Attributes
                 | Op::Lock
                 | Op::Read
         )

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::{Faults, Op, Verdict};
-use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::{Name, RelPath};
 
 pub(super) struct FaultDir {
@@ -95,6 +95,11 @@ impl Dir for FaultDir {
         self.inner.create_symlink(name, target)
     }
 
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        self.judge_name(Op::CreateSpecial, name)?;
+        self.inner.create_special(name, what, rdev, mode)
+    }
+
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
         self.judge_name(Op::Link, name)?;
         self.inner.link(name, unwrapped(new_dir), new_name)
@@ -138,6 +143,21 @@ impl Dir for FaultDir {
     fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()> {
         self.judge(Op::SetAttrs)?;
         self.inner.set_attrs_self(attrs)
+    }
+
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.judge(Op::Attributes)?;
+        self.inner.attributes(name)
+    }
+
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.judge_name(Op::Attributes, name)?;
+        self.inner.attributes_through(name)
+    }
+
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        self.judge(Op::SetAttribute)?;
+        self.inner.set_attribute(name, key, value)
     }
 
     fn names_show_in_ctime(&self) -> bool {

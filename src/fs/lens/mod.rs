@@ -22,7 +22,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use self::links::Decision;
-use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::{Name, RelPath};
 
 /// What a tree is seen through. The default changes nothing.
@@ -114,7 +114,7 @@ impl Seen {
             return Ok((stat, Decision::AsItIs));
         }
         match links::decide(&self.lens, &self.dir, &self.path, name)? {
-            Decision::Hidden => Ok((Stat { kind: Kind::Special, ..stat }, Decision::Hidden)),
+            Decision::Hidden => Ok((Stat { kind: Kind::Hidden, ..stat }, Decision::Hidden)),
             Decision::AsItIs => Ok((stat, Decision::AsItIs)),
             Decision::Through(stat) => Ok((stat, Decision::Through(stat))),
         }
@@ -217,6 +217,11 @@ impl Dir for Seen {
         self.own(|attrs| self.dir.set_attrs(name, attrs))
     }
 
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        self.dir.create_special(name, what, rdev, mode)?;
+        self.own(|attrs| self.dir.set_attrs(name, attrs))
+    }
+
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
         self.dir.link(name, unwrapped(new_dir), new_name)
     }
@@ -251,6 +256,21 @@ impl Dir for Seen {
 
     fn set_attrs_self(&self, attrs: &Attrs) -> io::Result<()> {
         self.dir.set_attrs_self(attrs)
+    }
+
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        match name {
+            Some(name) if self.is_through(name)? => self.dir.attributes_through(name),
+            name => self.dir.attributes(name),
+        }
+    }
+
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.dir.attributes_through(name)
+    }
+
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        self.dir.set_attribute(name, key, value)
     }
 
     fn names_show_in_ctime(&self) -> bool {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::MemFs;
 use super::image::{Body, Ino};
-use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Stat};
+use crate::fs::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::Name;
 
 pub(super) struct MemDir {
@@ -39,7 +39,7 @@ impl MemDir {
         match disk.kind(ino) {
             Kind::File => Ok(Arc::new(MemFile { fs: self.fs.clone(), ino, writable })),
             Kind::Symlink => Err(Errno::LOOP),
-            Kind::Dir | Kind::Special => Err(Errno::INVAL),
+            Kind::Dir | Kind::Special(_) | Kind::Hidden => Err(Errno::INVAL),
         }
     }
 
@@ -91,7 +91,7 @@ impl Dir for MemDir {
         match kind {
             Kind::Dir => Ok(MemDir::open(&self.fs, ino)),
             Kind::Symlink => Err(Errno::LOOP.into()),
-            Kind::File | Kind::Special => Err(Errno::NOTDIR.into()),
+            Kind::File | Kind::Special(_) | Kind::Hidden => Err(Errno::NOTDIR.into()),
         }
     }
 
@@ -120,6 +120,11 @@ impl Dir for MemDir {
             return Err(Errno::NOENT.into());
         }
         self.fs.disk().create(self.ino, name, Body::Symlink(target.to_vec()), 0o777)?;
+        Ok(())
+    }
+
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        self.fs.disk().create(self.ino, name, Body::Special(what, rdev), mode & 0o777)?;
         Ok(())
     }
 

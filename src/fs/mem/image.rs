@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rustix::io::Errno;
 
-use crate::fs::{Attrs, Kind, Stat, Time};
+use crate::fs::{Attrs, Kind, Rdev, Special, Stat, Time};
 use crate::path::Name;
 
 pub(super) type Ino = u64;
@@ -37,7 +37,7 @@ pub(super) enum Body {
     File(Vec<u8>),
     Dir(BTreeMap<Name, Ino>),
     Symlink(Vec<u8>),
-    Special,
+    Special(Special, Rdev),
 }
 
 impl Body {
@@ -46,7 +46,7 @@ impl Body {
             Body::File(_) => Kind::File,
             Body::Dir(_) => Kind::Dir,
             Body::Symlink(_) => Kind::Symlink,
-            Body::Special => Kind::Special,
+            Body::Special(what, _) => Kind::Special(*what),
         }
     }
 }
@@ -132,11 +132,12 @@ impl Disk {
                 let dirs = below.values().filter(|&&ino| self.kind(ino) == Kind::Dir).count();
                 (4096, if *names == 0 { 0 } else { 2 + dirs as u64 })
             }
-            Body::Special => (0, *names),
+            Body::Special(..) => (0, *names),
         };
         let (uid, gid) = meta.owner;
         let Meta { mode, mtime, ctime, .. } = *meta;
-        Stat { kind: body.kind(), mode, uid, gid, size, mtime, ctime, dev: DEVICE, ino, nlink }
+        let rdev = if let Body::Special(_, rdev) = body { *rdev } else { Rdev::default() };
+        Stat { kind: body.kind(), mode, uid, gid, size, mtime, ctime, dev: DEVICE, ino, nlink, rdev }
     }
 
     pub(super) fn writable(&self) -> Result<(), Errno> {

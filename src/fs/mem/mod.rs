@@ -56,7 +56,7 @@ use rustix::io::Errno;
 pub use self::crash::BLOCK_BYTES;
 use self::handle::MemDir;
 use self::image::{Body, Disk, ROOT};
-use super::{DirRef, Kind, Time, walk};
+use super::{DirRef, Kind, Rdev, Special, Time, walk};
 use crate::path::{Name, RelPath};
 
 /// A file system in memory. Clones share it.
@@ -187,14 +187,14 @@ impl MemFs {
         Ok(bytes)
     }
 
-    /// Creates a special node (a FIFO, say) in `path`'s directory, which must exist.
+    /// Creates a FIFO in `path`'s directory, which must exist.
     ///
     /// # Errors
     /// `EEXIST` if the name is taken, `ENOENT` if the directory is not there.
     pub fn mkspecial(&self, path: &str) -> io::Result<()> {
         let (parent, name) = split(path)?;
         let ino = walk::open_path(&self.root(), &rel_path(&parent)?)?.stat_self()?.ino;
-        self.disk().create(ino, &name, Body::Special, 0o644)?;
+        self.disk().create(ino, &name, Body::Special(Special::Fifo, Rdev::default()), 0o644)?;
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl MemFs {
                 let (path, meta) = (path.join(name), &node.meta);
                 let bytes = match &node.body {
                     Body::File(bytes) | Body::Symlink(bytes) => bytes.clone(),
-                    Body::Dir(_) | Body::Special => Vec::new(),
+                    Body::Dir(_) | Body::Special(..) => Vec::new(),
                 };
                 let kind = node.body.kind();
                 if kind == Kind::Dir {

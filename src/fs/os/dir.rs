@@ -8,15 +8,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RawDir, RenameFlags, SeekFrom};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::file::OsFile;
 use super::{
-    lock, open_beneath, open_through, owner, regular, set_attrs_fd, set_created_mode, stat_at, stat_fd,
-    stat_through, timestamps,
+    attributes, lock, open_beneath, open_through, owner, regular, set_attrs_fd, set_created_mode, stat_at,
+    stat_fd, stat_through, timestamps,
 };
-use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Stat, lacks_exchange, state, walk};
+use crate::fs::{Attrs, Dir, DirRef, FileRef, Kind, Rdev, Special, Stat, lacks_exchange, state, walk};
 use crate::path::Name;
 
 /// Bytes of directory records one `getdents64` may fill: about a thousand names.
@@ -181,6 +181,12 @@ impl Dir for OsDir {
         Ok(retry_on_intr(|| rustix::fs::symlinkat(target, &self.fd, name.as_bytes()))?)
     }
 
+    fn create_special(&self, name: &Name, what: Special, rdev: Rdev, mode: u32) -> io::Result<()> {
+        let (kind, mode) = (file_type(what), Mode::from_raw_mode(mode & 0o777));
+        let device = rustix::fs::makedev(rdev.major, rdev.minor);
+        Ok(retry_on_intr(|| rustix::fs::mknodat(&self.fd, name.as_bytes(), kind, mode, device))?)
+    }
+
     fn link(&self, name: &Name, new_dir: &dyn Dir, new_name: &Name) -> io::Result<()> {
         let (new, flags) = (OsDir::peer(new_dir)?, AtFlags::empty());
         Ok(retry_on_intr(|| rustix::fs::linkat(&self.fd, name.as_bytes(), new, new_name.as_bytes(), flags))?)
@@ -243,6 +249,18 @@ impl Dir for OsDir {
         set_attrs_fd(self.fd.as_fd(), attrs)
     }
 
+    fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        attributes::all(self.fd.as_fd(), name, false)
+    }
+
+    fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        attributes::all(self.fd.as_fd(), Some(name), true)
+    }
+
+    fn set_attribute(&self, name: Option<&Name>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        attributes::set(self.fd.as_fd(), name, key, value)
+    }
+
     fn names_show_in_ctime(&self) -> bool {
         // Local file systems that keep POSIX's rule; not those of a network or of another program.
         const KNOWN: [u64; 8] = [
@@ -290,6 +308,15 @@ pub fn umask() -> u32 {
         let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
         umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()).unwrap_or(0o777)
     })
+}
+
+fn file_type(what: Special) -> FileType {
+    match what {
+        Special::Fifo => FileType::Fifo,
+        Special::Socket => FileType::Socket,
+        Special::CharDevice => FileType::CharacterDevice,
+        Special::BlockDevice => FileType::BlockDevice,
+    }
 }
 
 fn read_names(fd: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Vec<(Name, Option<Kind>)>> {

@@ -8,9 +8,10 @@
 //!
 //! Only the two doors below take an operator's path, which may contain links: the operator may name any place.
 //!
-//! Not done here: access times are never set, extended attributes and ACLs are not read. Setting the mode of a
-//! *name* needs `/proc`, because `fchmodat` follows links and `fchmodat2` is younger than the kernels we run on.
+//! Not done here: access times are never set. Extended attributes are reached through `/proc`, since there are no calls
+//! for names in a held directory before Linux 6.13. Setting the mode of a *name* needs `/proc`, because `fchmodat` follows links and `fchmodat2` is younger than the kernels we run on.
 
+mod attributes;
 mod dir;
 mod file;
 mod lock;
@@ -33,7 +34,7 @@ pub use self::dir::umask;
 
 use self::dir::OsDir;
 use self::file::OsFile;
-use super::{DirRef, FileRef, Kind, Stat, Time};
+use super::{DirRef, FileRef, Kind, Rdev, Special, Stat, Time};
 use crate::path::Name;
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -139,7 +140,7 @@ fn stat_of(statx: &Statx) -> Stat {
     let time = |at: StatxTimestamp| Time { secs: at.tv_sec, nanos: at.tv_nsec };
     let raw_mode = u32::from(statx.stx_mode);
     Stat {
-        kind: kind_of(FileType::from_raw_mode(raw_mode)).unwrap_or(Kind::Special),
+        kind: kind_of(FileType::from_raw_mode(raw_mode)).unwrap_or(Kind::Hidden),
         mode: raw_mode & 0o7777,
         uid: statx.stx_uid,
         gid: statx.stx_gid,
@@ -149,6 +150,7 @@ fn stat_of(statx: &Statx) -> Stat {
         dev: rustix::fs::makedev(statx.stx_dev_major, statx.stx_dev_minor),
         ino: statx.stx_ino,
         nlink: u64::from(statx.stx_nlink),
+        rdev: Rdev { major: statx.stx_rdev_major, minor: statx.stx_rdev_minor },
     }
 }
 
@@ -158,8 +160,11 @@ fn kind_of(file_type: FileType) -> Option<Kind> {
         FileType::RegularFile => Some(Kind::File),
         FileType::Directory => Some(Kind::Dir),
         FileType::Symlink => Some(Kind::Symlink),
+        FileType::Fifo => Some(Kind::Special(Special::Fifo)),
+        FileType::Socket => Some(Kind::Special(Special::Socket)),
+        FileType::CharacterDevice => Some(Kind::Special(Special::CharDevice)),
+        FileType::BlockDevice => Some(Kind::Special(Special::BlockDevice)),
         FileType::Unknown => None,
-        _ => Some(Kind::Special),
     }
 }
 

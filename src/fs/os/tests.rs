@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use super::{lock, open_nofollow};
 use crate::fs::os::dir::OsDir;
 use crate::fs::tests::{World, fails, name};
-use crate::fs::{Dir as _, Kind, Stat, Time, os};
+use crate::fs::{Dir as _, Kind, Rdev, Stat, Time, os};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -91,6 +91,7 @@ fn lock_owner_is_found_in_the_table() {
         dev: rustix::fs::makedev(0xfe, 0x1a),
         ino: 99,
         nlink: 2,
+        rdev: Rdev::default(),
     };
     let owner = |line: &str| lock::find_owner(line, &stat);
     assert_eq!(owner("1: POSIX  ADVISORY  WRITE 7 fe:1a:99 0 EOF"), None);

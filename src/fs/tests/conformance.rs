@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::{World, fails, name};
-use crate::fs::{Attrs, DirRef, Kind, Time};
+use crate::fs::{Attrs, DirRef, Kind, Rdev, Special, Time};
 
 /// Runs each fact in every world.
 macro_rules! facts {
@@ -18,6 +18,7 @@ facts! {
     created_file_has_exact_mode_and_keeps_its_bytes
     created_directory_has_exact_mode_and_lists_its_names
     creation_refuses_a_name_that_is_there
+    special_files_are_what_was_asked_for
     missing_names_are_enoent
     directories_are_not_opened_through_links_or_files
     files_are_opened_only_if_regular
@@ -105,7 +106,7 @@ fn created_directory_has_exact_mode_and_lists_its_names(world: &World) {
         ["dir", "fifo", "file", "to-dir", "to-file"],
         "though its first names were read before"
     );
-    assert_eq!(root.stat(&name("fifo")).unwrap().kind, Kind::Special);
+    assert_eq!(root.stat(&name("fifo")).unwrap().kind, Kind::Special(Special::Fifo));
 }
 
 fn creation_refuses_a_name_that_is_there(world: &World) {
@@ -115,9 +116,26 @@ fn creation_refuses_a_name_that_is_there(world: &World) {
         fails(root.create_file(&taken, 0o644), &[Errno::EXIST]);
         fails(root.create_dir(&taken, 0o755), &[Errno::EXIST]);
         fails(root.create_symlink(&taken, b"x"), &[Errno::EXIST]);
+        fails(root.create_special(&taken, Special::Fifo, Rdev::default(), 0o600), &[Errno::EXIST]);
         fails(root.link(&name("file"), &**root, &taken), &[Errno::EXIST]);
     }
     assert!(!names(root).contains(&"nowhere".to_owned()));
+}
+
+fn special_files_are_what_was_asked_for(world: &World) {
+    let root = &world.root;
+    let none = Rdev::default();
+    let mut all = vec![(Special::Fifo, none), (Special::Socket, none)];
+    if rustix::process::geteuid().is_root() {
+        all.push((Special::CharDevice, Rdev { major: 1, minor: 3 }));
+        all.push((Special::BlockDevice, Rdev { major: 7, minor: 300 }));
+    }
+    for (at, (what, rdev)) in all.into_iter().enumerate() {
+        let at = name(&format!("special{at}"));
+        root.create_special(&at, what, rdev, 0o600).unwrap();
+        let stat = root.stat(&at).unwrap();
+        assert_eq!((stat.kind, stat.rdev, stat.mode), (Kind::Special(what), rdev, 0o600));
+    }
 }
 
 fn missing_names_are_enoent(world: &World) {

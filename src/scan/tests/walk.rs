@@ -7,7 +7,7 @@ use super::bed::{Bed, Notices, entry, id, name, path, paths};
 use crate::chunk::tests::Noise;
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::fault::{Op, Plan};
-use crate::fs::{Time, os, state, walk as fs_walk};
+use crate::fs::{Rdev, Special, Time, os, state, walk as fs_walk};
 use crate::monitor::{Monitor, Phase};
 use crate::scan::{Opener, ScanError, Seen, Select, Side, scan};
 use crate::snapshot::Node;
@@ -98,7 +98,11 @@ fn source_skips_special_names_with_a_notice_and_destination_keeps_them() {
         ["d/pipe: skipped: a device, FIFO or socket, or a link that is not sent"]
     );
     bed.options.side = Side::Receiver;
-    assert_eq!(entry(&bed.walk(), "d/pipe").node, Node::Special);
+    let fifo = Node::Special { what: Special::Fifo, rdev: Rdev::default() };
+    assert_eq!(entry(&bed.walk(), "d/pipe").node, fifo);
+    bed.options.side = Side::Sender;
+    bed.options.profile = bed.options.profile.with_specials();
+    assert_eq!(entry(&bed.walk(), "d/pipe").node, fifo);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The definition of the digests, written down recursively from FORMAT.md, without a shared line of code.
 
 use super::super::{DirId, Entry, Meta, Node, Profile, Snapshot};
+use crate::fs::Special;
 
 /// A digest under one of the keys of FORMAT.md.
 fn keyed(name: &str, bytes: &[u8]) -> [u8; 32] {
@@ -24,7 +25,7 @@ pub(super) fn check(snapshot: &Snapshot) {
         assert_eq!(snapshot.dir_tree(dir).unwrap().digests(), digests);
     }
     let bytes = [
-        &[1, snapshot.profile().bits() as u8][..],
+        &versioned(snapshot.profile().bits()),
         &snapshot.params().id().0[..],
         &metadata(snapshot.meta(), 0o7777, snapshot.profile()),
         &directory(snapshot, DirId::ROOT, true),
@@ -33,8 +34,14 @@ pub(super) fn check(snapshot: &Snapshot) {
     assert_eq!(snapshot.root().unwrap().0, keyed("syncline v1 snapshot", &bytes));
 }
 
+/// The version, and the profile, but for the kinds of names, in as many bytes as it has.
+fn versioned(profile: u16) -> Vec<u8> {
+    let [low, high] = (profile & !(3 << 9)).to_le_bytes();
+    if high == 0 { vec![1, low] } else { vec![2, low, high] }
+}
+
 fn directory(snapshot: &Snapshot, dir: DirId, full: bool) -> [u8; 32] {
-    let entries = snapshot.entries(dir).iter().filter(|entry| entry.node != Node::Special);
+    let entries = snapshot.entries(dir).iter().filter(|entry| snapshot.profile().counts(entry));
     let items = entries.map(|entry| (entry.name.as_bytes().to_vec(), encoded(snapshot, entry, full)));
     stack(0, &items.collect::<Vec<_>>(), full)
 }
@@ -85,7 +92,12 @@ fn encoded(snapshot: &Snapshot, entry: &Entry, full: bool) -> Vec<u8> {
             (bytes, 0o7777)
         }
         Node::Symlink { target } => ([with_name(3), string(target)].concat(), 0),
-        Node::Special => unreachable!("not part of any digest"),
+        Node::Special { what, rdev } => {
+            let kind = [Special::Fifo, Special::Socket, Special::CharDevice, Special::BlockDevice];
+            let kind = 4 + kind.iter().position(|kind| kind == what).unwrap() as u8;
+            let number = [rdev.major, rdev.minor].map(u32::to_le_bytes).concat();
+            ([with_name(kind), if kind > 5 { number } else { Vec::new() }].concat(), 0o7777)
+        }
     };
     if full {
         bytes.extend(metadata(entry.meta, mode_mask, snapshot.profile()));

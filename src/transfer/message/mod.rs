@@ -38,6 +38,8 @@ pub const SPARED_MAX: usize = 128;
 pub const NAMED_MAX: usize = 128;
 /// Users, or groups, of one [`Message::Names`] at most.
 pub const OWNERS_MAX: usize = 1024;
+/// Extended attributes of one inode at most.
+pub const ATTRIBUTES_MAX: usize = 4096;
 /// Rules at most.
 pub const RULES_MAX: usize = 4096;
 /// Ranges of owners, or of groups, that are seen as another at most.
@@ -61,6 +63,8 @@ pub struct Tree {
     pub digests: Option<WireDigests>,
     /// The root directory's own metadata.
     pub meta: WireMeta,
+    /// The id of its extended attributes, if any count.
+    pub attributes: [u8; 20],
     /// Names below the root directory.
     pub entries: u64,
     /// Regular files.
@@ -84,6 +88,7 @@ impl Tree {
             root: snapshot.root(),
             digests: snapshot.digests(DirId::ROOT).map(Into::into),
             meta: MetaCoder::default().encode(snapshot.meta()),
+            attributes: snapshot.meta().attributes.0,
             entries: u64::from(snapshot.entry_count()),
             files: totals.files,
             bytes: totals.bytes,
@@ -154,6 +159,7 @@ impl MetaCoder {
                 secs: last.mtime.secs.wrapping_add(wire.secs),
                 nanos: last.mtime.nanos ^ wire.nanos,
             },
+            ..Meta::default()
         };
         (self.0.mode <= 0o7777 && self.0.mtime.nanos < 1_000_000_000).then_some(self.0)
     }
@@ -200,6 +206,19 @@ pub enum WireNode {
     Symlink {
         /// Its bytes.
         target: Bounded<u8, { limits::PATH_BYTES_MAX }>,
+    },
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+    /// A device node.
+    Device {
+        /// Of a block device; else of a character device.
+        block: bool,
+        /// Which driver.
+        major: u32,
+        /// Which of its devices.
+        minor: u32,
     },
 }
 
@@ -250,7 +269,7 @@ pub struct Item {
     pub path: RelPath,
     /// What happened.
     pub change: Change,
-    /// What it is: `f` file, `d` directory, `L` symbolic link.
+    /// What it is.
     pub kind: Kind,
 }
 
@@ -265,8 +284,10 @@ pub enum Kind {
     Symlink,
     /// A further name of a file.
     Link,
-    /// Something else, which can only be deleted.
+    /// A FIFO or socket.
     Special,
+    /// A device node.
+    Device,
 }
 
 /// What happened to a path.
@@ -303,6 +324,10 @@ pub struct MetaChange {
     pub gid: bool,
     /// Modification time.
     pub mtime: bool,
+    /// Extended attributes that are no ACLs.
+    pub attributes: bool,
+    /// ACLs.
+    pub acls: bool,
 }
 
 /// What a session did, counted at the receiver.
@@ -343,8 +368,10 @@ pub struct Beside {
     pub dirs: u64,
     /// Symbolic links.
     pub symlinks: u64,
-    /// Everything else.
+    /// FIFOs and sockets.
     pub specials: u64,
+    /// Device nodes.
+    pub devices: u64,
 }
 
 impl Beside {
@@ -355,13 +382,14 @@ impl Beside {
             Kind::Dir => self.dirs += 1,
             Kind::Symlink => self.symlinks += 1,
             Kind::Special => self.specials += 1,
+            Kind::Device => self.devices += 1,
         }
     }
 
     /// All of them.
     #[must_use]
     pub fn total(self) -> u64 {
-        self.dirs + self.symlinks + self.specials
+        self.dirs + self.symlinks + self.specials + self.devices
     }
 }
 
@@ -674,7 +702,20 @@ pub enum Message<'a> {
         /// What is still there.
         failed: Bounded<(RelPath, Text), SPARED_MAX>,
     },
+    /// Sender → receiver, before what they are of: extended attributes, where the profile counts some.
+    Attributes {
+        /// Sets that were not told yet: they are numbered from 0 on, in the order in which they are told.
+        sets: Bounded<WireAttributes, LISTING_MAX>,
+        /// Numbers of entries, and of the set that each has; those that have none are not among them.
+        of: Bounded<(u32, u32), LISTING_MAX>,
+    },
 }
+
+/// Names and values of one inode's attributes, by name.
+pub type WireAttributes = Bounded<
+    (Bounded<u8, { limits::ATTRIBUTE_NAME_BYTES_MAX }>, Bounded<u8, { limits::ATTRIBUTE_VALUE_BYTES_MAX }>),
+    ATTRIBUTES_MAX,
+>;
 
 /// As one run of bytes; serde would go through a slice element by element, to the same encoding.
 fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,8 +10,9 @@ use super::listing::{Listed, OwnNodes};
 use super::update::{self, Verdict};
 use super::{
     Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver, UNKNOWN, Updates,
-    kind_of, limits, meta_change, violation,
+    kind_of, limits, violation,
 };
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::path::RelPath;
 use crate::snapshot::{BuildError, Digests, DirId, Entry, EntryId, Node};
@@ -231,6 +232,9 @@ impl Receiver {
                     self.file_entry(FileId(id), place, (*size, *root, entry.meta), own_id, taken)?;
                 }
                 (Node::Symlink { target }, _) => self.symlink(place, target, entry.meta, own_id),
+                (Node::Special { what, rdev }, _) => {
+                    self.special(place, (*what, *rdev), entry.meta, own_id);
+                }
                 _ => return Err(violation("an entry of no kind")),
             }
         }
@@ -250,7 +254,7 @@ impl Receiver {
             }
             let own = own_ids.next_if(|id| snapshot.entry(*id).name == listed.entry.name);
             paired.extend(if self.is_refused(mirror, &listed) {
-                let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
+                let own = own.filter(|id| snapshot.profile().counts(snapshot.entry(*id)));
                 own.map(|id| Pair::new(Listed::own(snapshot.entry(id)), own))
             } else {
                 let pair = self.ruled(listed, own, mirror);
@@ -288,14 +292,15 @@ impl Receiver {
             let first = snapshot.find_path(first).map(|id| snapshot.entry(id));
             let alone = Node::File { size: *size, root: *root, link: None };
             let alone = Entry { node: alone, ..listed.entry.clone() };
-            let verdict = update::verdict(&updates, &alone, first);
+            let verdict = update::verdict(&updates, snapshot.profile(), &alone, first);
             if refused || matches!(verdict, Verdict::Keep | Verdict::Skip) {
                 // Its first name will not be this file.
                 self.deviates = true;
                 listed.entry = alone;
             }
         }
-        match (update::verdict(&updates, &listed.entry, ours), ours) {
+        let profile = snapshot.profile();
+        match (update::verdict(&updates, profile, &listed.entry, ours), ours) {
             (Verdict::Skip, _) => {
                 self.leave(mirror, &listed.entry.name);
                 self.deviates = true;
@@ -414,7 +419,8 @@ impl Receiver {
     fn touch(&mut self, entry: &mut Entry, mut meta: Meta, moved: bool) {
         if !moved {
             let theirs = Entry { meta, ..entry.clone() };
-            if update::verdict(&self.options.updates, &theirs, Some(entry)) == Verdict::Keep {
+            let profile = self.own.profile();
+            if update::verdict(&self.options.updates, profile, &theirs, Some(entry)) == Verdict::Keep {
                 self.deviates |= meta != entry.meta;
                 return;
             }
@@ -459,7 +465,8 @@ impl Receiver {
             Kind::Symlink => Node::Symlink { target: Box::default() },
             Kind::Dir => Node::Dir { dir: DirId::ROOT },
             Kind::File | Kind::Link => Node::File { size: 0, root: None, link: None },
-            Kind::Special => Node::Special,
+            Kind::Special => Node::Special { what: Special::Fifo, rdev: Rdev::default() },
+            Kind::Device => Node::Special { what: Special::CharDevice, rdev: Rdev::default() },
         };
         let mut entry = Entry { name: place.name.clone(), meta, node };
         let to = entry.counted(profile);
@@ -469,7 +476,7 @@ impl Receiver {
             return false;
         }
         self.report.metadata_only += 1;
-        let change = Change::Meta(meta_change(from, to));
+        let change = Change::Meta(self.meta_change(from, to));
         self.item(|this| this.path(place), change, kind);
         true
     }
@@ -486,6 +493,29 @@ impl Receiver {
             _ => {
                 self.note(&place, Kind::Symlink, None, meta, was);
                 self.action(Action::Symlink { place, target: target.to_vec(), meta });
+            }
+        }
+    }
+
+    pub(super) fn special(
+        &mut self,
+        place: Place,
+        (what, rdev): (Special, Rdev),
+        meta: Meta,
+        own: Option<EntryId>,
+    ) {
+        let snapshot = self.own.clone();
+        let (was, node) = (own.map(|own| snapshot.entry(own)), Node::Special { what, rdev });
+        let kind = kind_of(&node);
+        match was.filter(|was| was.node == node).map(|was| was.meta) {
+            Some(from) => {
+                if self.note_meta(&place, kind, from, meta) {
+                    self.action(Action::Meta { place, meta, from });
+                }
+            }
+            None => {
+                self.note(&place, kind, None, meta, was);
+                self.action(Action::Special { place, what, rdev, meta });
             }
         }
     }
@@ -510,8 +540,7 @@ impl Receiver {
         let snapshot = self.own.clone();
         let mut stack = vec![(own, mirror)];
         while let Some((own, mirror)) = stack.pop() {
-            let entries: Vec<Entry> =
-                snapshot.entries(own).iter().filter(|entry| entry.node != Node::Special).cloned().collect();
+            let entries: Vec<Entry> = snapshot.counted(own).map(|(_, entry)| entry.clone()).collect();
             let own_dirs: Vec<DirId> = entries.iter().filter_map(Entry::dir).collect();
             self.name(entries.len())?;
             let children = self.mirror().fill(mirror, entries).map_err(build_error)?;
@@ -524,9 +553,9 @@ impl Receiver {
     pub(super) fn metas(
         &mut self,
         id: u32,
+        first: u32,
         more: bool,
-        wire: &[WireMeta],
-        wire_children: &[WireChild],
+        (wire, wire_children): (&[WireMeta], &[WireChild]),
     ) -> Result<(), ProtocolError> {
         let claimed = self.theirs.entries;
         let Some(dir) = self.dirs.get_mut(&id) else { return Ok(()) };
@@ -537,8 +566,9 @@ impl Receiver {
             return Err(violation("metadata of another directory"));
         }
         let mut coder = MetaCoder::default();
-        for meta in wire {
-            metas.push(coder.decode(*meta).ok_or_else(|| violation("bad metadata"))?);
+        for (id, meta) in (first..).zip(wire) {
+            let meta = coder.decode(*meta).ok_or_else(|| violation("bad metadata"))?;
+            metas.push(Meta { attributes: self.attributes.of(id), ..meta });
         }
         for child in wire_children {
             *last = last.wrapping_add(child.dir);
@@ -556,8 +586,7 @@ impl Receiver {
         self.open_dirs -= 1;
 
         let snapshot = self.own.clone();
-        let mut entries: Vec<Entry> =
-            snapshot.entries(base).iter().filter(|entry| entry.node != Node::Special).cloned().collect();
+        let mut entries: Vec<Entry> = snapshot.counted(base).map(|(_, entry)| entry.clone()).collect();
         if entries.len() != metas.len() {
             return Err(violation("metadata of another directory"));
         }

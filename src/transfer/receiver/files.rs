@@ -501,6 +501,7 @@ impl Receiver {
         if self.given_up.contains(&file) {
             return Ok(());
         }
+        let meta = Meta { attributes: self.attributes.of(file.0), ..meta };
         let known = self.files.get_mut(&file).ok_or_else(|| violation("the end of a file not asked for"))?;
         let State::Streaming { next, first, begun } = &mut known.state else {
             return Err(violation("the end of a file that was not streamed"));

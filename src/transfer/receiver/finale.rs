@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, Change, Close, FileId, Kind, LocalFile, Meta, Place, ProtocolError, Receiver};
-use super::{kind_of, meta_change, mirror_root, violation};
+use super::{kind_of, mirror_root, violation};
 use crate::chunk::ChunkRef;
 use crate::path::RelPath;
 use crate::snapshot::{DirId, Entry, EntryId, Node, Snapshot};
@@ -128,10 +128,10 @@ impl Receiver {
         self.options.delete && (self.options.ignore_errors || self.theirs.errors == 0 && !self.unreadable)
     }
 
-    /// Special entries are no part of any digest, so they may stand in directories that were not compared.
+    /// Special entries that do not count are no part of any digest, so they may stand in directories that were not compared.
     fn doom_specials(&mut self) {
         let snapshot = self.own.clone();
-        let is_special = |id: &EntryId| snapshot.entry(*id).node == Node::Special;
+        let is_special = |id: &EntryId| !snapshot.profile().counts(snapshot.entry(*id));
         let specials: Vec<EntryId> = (0..snapshot.entry_count()).map(EntryId).filter(is_special).collect();
         if specials.is_empty() {
             return;
@@ -196,7 +196,7 @@ impl Receiver {
         while let Some(dir) = below.pop() {
             for entry in self.own.entries(dir) {
                 match entry.node {
-                    Node::Special => return false,
+                    Node::Special { what, .. } if !self.own.profile().has(what) => return false,
                     Node::Dir { dir } if self.taken_dirs.contains(&dir) => return false,
                     Node::Dir { dir } => below.push(dir),
                     _ => {}
@@ -252,8 +252,7 @@ impl Receiver {
             self.note_dir(&place, mirror, None);
             self.action(Action::Dir { dir: mirror, place, own: None });
             let entries = self.mirror().entries(mirror).to_vec();
-            let own = snapshot.entry_ids(base).map(EntryId);
-            let own = own.filter(|id| snapshot.entry(*id).node != Node::Special);
+            let own = snapshot.counted(base).map(|(id, _)| id);
             for (entry, own) in entries.into_iter().zip(own) {
                 let place = Place { dir: mirror, name: entry.name.clone() };
                 self.rebuild_entry(&entry, own, place, &mut stack)?;
@@ -294,6 +293,7 @@ impl Receiver {
                 self.note(&place, Kind::Symlink, None, entry.meta, None);
                 self.action(Action::Symlink { place, target: target.to_vec(), meta: entry.meta });
             }
+            Node::Special { what, rdev } => self.special(place, (*what, *rdev), entry.meta, None),
             node => self.note(&place, kind_of(node), entry.size(), entry.meta, None),
         }
         Ok(())
@@ -406,7 +406,8 @@ impl Receiver {
         if self.options.made {
             self.item(|_| RelPath::root(), Change::Created, Kind::Dir);
         } else if was != meta {
-            self.item(|_| RelPath::root(), Change::Meta(meta_change(was, meta)), Kind::Dir);
+            let change = Change::Meta(self.meta_change(was, meta));
+            self.item(|_| RelPath::root(), change, Kind::Dir);
         }
     }
 

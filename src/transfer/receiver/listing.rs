@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use super::dirs::{Dir, State, entries_of};
 use super::{Bounded, Message, Output, ProtocolError, REQUEST_MAX, Receiver, limits, violation};
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::path::{Name, STAGING_PREFIX};
 use crate::snapshot::node::DirTree;
-use crate::snapshot::{Digests, DirId, Entry, EntryId, Meta, Node, Snapshot};
+use crate::snapshot::{Digests, DirId, Entry, EntryId, Meta, Node, Profile, Snapshot};
 use crate::transfer::message::{MetaCoder, Step, WireDigests, WireEntry, WireMeta, WireNode};
 
 /// An entry of a directory of the sender.
@@ -44,8 +45,7 @@ impl OwnNodes {
         for (level, nodes) in tree.levels.iter().enumerate() {
             places.extend(nodes.iter().enumerate().map(|(at, node)| ((level, node.digests.full), at)));
         }
-        let ids = own.entry_ids(dir).map(EntryId);
-        let counted = ids.filter(|id| own.entry(*id).node != Node::Special).collect();
+        let counted = own.counted(dir).map(|(id, _)| id).collect();
         Some(OwnNodes { tree, places, counted })
     }
 }
@@ -155,12 +155,16 @@ impl Receiver {
             return Ok(());
         }
         self.name(entries.len())?;
-        let claimed = self.theirs.entries;
-        let Some((listed, nodes)) = self.awaited(id) else { return Ok(()) };
+        let (claimed, profile) = (self.theirs.entries, self.own.profile());
         let mut coder = MetaCoder::default();
+        let mut decoded = Vec::with_capacity(entries.len());
         for (id, entry) in (first..).zip(entries) {
-            listed.push(decode_entry(entry, id, claimed, &mut coder)?);
+            let mut one = decode_entry(entry, id, (claimed, profile), &mut coder)?;
+            one.entry.meta.attributes = self.attributes.of(id);
+            decoded.push(one);
         }
+        let Some((listed, nodes)) = self.awaited(id) else { return Ok(()) };
+        listed.extend(decoded);
         if more {
             return Ok(());
         }
@@ -194,7 +198,7 @@ impl Receiver {
         let mut walk = Walk {
             number: first,
             last_dir: 0,
-            own: snapshot.entries(own).iter().filter(|entry| entry.node != Node::Special),
+            own: snapshot.counted(own).map(|(_, entry)| entry),
             metas: metas.iter(),
             coder: MetaCoder::default(),
         };
@@ -295,7 +299,7 @@ impl<'a, I: Iterator<Item = &'a Entry>> Walk<'a, I> {
             }
             Step::Entry(entry) => {
                 let id = self.next_number(claimed)?;
-                listed.push(decode_entry(entry, id, claimed, &mut self.coder)?);
+                listed.push(decode_entry(entry, id, (claimed, snapshot.profile()), &mut self.coder)?);
                 Ok(0)
             }
         }
@@ -305,7 +309,7 @@ impl<'a, I: Iterator<Item = &'a Entry>> Walk<'a, I> {
 fn decode_entry(
     wire: WireEntry,
     id: u32,
-    claimed: u64,
+    (claimed, profile): (u64, Profile),
     coder: &mut MetaCoder,
 ) -> Result<Listed, ProtocolError> {
     let WireEntry { name, meta, node } = wire;
@@ -330,8 +334,22 @@ fn decode_entry(
             }
             Node::Symlink { target: target.into_vec().into() }
         }
+        WireNode::Fifo => special(Special::Fifo, Rdev::default(), profile)?,
+        WireNode::Socket => special(Special::Socket, Rdev::default(), profile)?,
+        WireNode::Device { block, major, minor } => {
+            let what = if block { Special::BlockDevice } else { Special::CharDevice };
+            special(what, Rdev { major, minor }, profile)?
+        }
     };
     Ok(Listed { entry: Entry { name, meta, node }, id: Some(id), dir, follows: false })
+}
+
+/// A special file, if such are part of the session's trees.
+fn special(what: Special, rdev: Rdev, profile: Profile) -> Result<Node, ProtocolError> {
+    if !profile.has(what) {
+        return Err(violation("a special file, which was not agreed on"));
+    }
+    Ok(Node::Special { what, rdev })
 }
 
 fn check_name(name: &Name) -> Result<(), ProtocolError> {

@@ -16,6 +16,7 @@
 //! `update` says which names are skipped, `files` resolves chunks, `refine` what old bytes can do for missing ones,
 //! `finale` decides moves and deletions.
 
+mod attributes;
 mod descent;
 mod dirs;
 mod files;
@@ -42,10 +43,13 @@ use super::message::{
 use super::{ProtocolError, violation};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::limits;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{self, Builder, Digests, DirId, Entry, EntryId, Meta, Node, Snapshot};
+use crate::snapshot::{
+    self, Attributes, AttributesId, Builder, Digests, DirId, Entry, EntryId, Meta, Node, Snapshot,
+};
 
 /// What the caller wants of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,7 +280,23 @@ pub enum Action {
         /// Its metadata.
         meta: Meta,
     },
-    /// Metadata of a file or link that stays.
+    /// A device node, FIFO or socket.
+    Special {
+        /// Where.
+        place: Place,
+        /// Which of them.
+        what: Special,
+        /// A device's number.
+        rdev: Rdev,
+        /// Its metadata.
+        meta: Meta,
+    },
+    /// Extended attributes that something will have.
+    Attributes {
+        /// The set.
+        set: Attributes,
+    },
+    /// Metadata of what is no directory and stays.
     Meta {
         /// Where.
         place: Place,
@@ -360,6 +380,7 @@ pub struct Receiver {
     taken_dirs: HashSet<DirId>,
     moves: Vec<MovedDir>,
     moved_metas: Vec<(Place, Meta, Meta)>,
+    attributes: attributes::Told,
     /// Numbers for files that the sender has not numbered, counting down. The sender's are below
     /// [`limits::ENTRIES_MAX`].
     synthetic: u32,
@@ -417,6 +438,7 @@ impl Receiver {
             }
         }
         let meta = MetaCoder::default().decode(theirs.meta).ok_or_else(|| violation("bad metadata"))?;
+        let meta = Meta { attributes: AttributesId(theirs.attributes), ..meta };
         // What is not to be made is not to be streamed either.
         let selective = options.updates.existing || refuses.is_some();
         let populated = own.entry_count() > 0 || locals.has_leftovers() || selective;
@@ -464,6 +486,7 @@ impl Receiver {
             taken_dirs: HashSet::new(),
             moves: Vec::new(),
             moved_metas: Vec::new(),
+            attributes: attributes::Told::default(),
             synthetic: u32::MAX,
             own,
             locals,
@@ -479,7 +502,7 @@ impl Receiver {
         self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
         if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
             self.adopted = true;
-            self.is_mirror = self.own.all_entries().iter().all(|entry| entry.node != Node::Special);
+            self.is_mirror = self.own.is_all_counted();
             if self.is_mirror {
                 return self.name(self.own.entry_count() as usize);
             }
@@ -503,8 +526,8 @@ impl Receiver {
             Message::Changes { dir, first, more, steps, metas } => {
                 self.changes(dir, first, more, steps.into_vec(), &metas)
             }
-            Message::Metas { dir, first: _, more, metas, children } => {
-                self.metas(dir, more, &metas, &children)
+            Message::Metas { dir, first, more, metas, children } => {
+                self.metas(dir, first, more, (&metas, &children))
             }
             Message::Chunks { file, first, more, chunks } => {
                 self.chunks(FileId(file), first, more, chunks.iter().map(|chunk| ChunkRef::from(*chunk)))
@@ -523,6 +546,7 @@ impl Receiver {
             Message::Patch { file, first, more, ops, bytes } => {
                 self.patch((FileId(file), first), more, &ops, bytes)
             }
+            Message::Attributes { sets, of } => self.attributes(sets.into_vec(), &of),
             Message::Root(root) => {
                 self.root = Some(root);
                 Ok(())
@@ -669,19 +693,9 @@ impl Receiver {
         self.report.updated += 1;
         let now = Entry { meta, ..was.clone() };
         let profile = self.own.profile();
-        let meta = meta_change(was.counted(profile), now.counted(profile));
+        let meta = self.meta_change(was.counted(profile), now.counted(profile));
         let change = Change::Updated { size: was.size() != size, meta };
         self.item(|this| this.path(place), change, kind);
-    }
-}
-
-/// What differs of metadata of which only what counts is left.
-fn meta_change(from: Meta, to: Meta) -> MetaChange {
-    MetaChange {
-        mode: from.mode != to.mode,
-        uid: from.uid != to.uid,
-        gid: from.gid != to.gid,
-        mtime: from.mtime != to.mtime,
     }
 }
 
@@ -692,7 +706,8 @@ pub(crate) fn kind_of(node: &Node) -> Kind {
         Node::File { .. } => Kind::Link,
         Node::Dir { .. } => Kind::Dir,
         Node::Symlink { .. } => Kind::Symlink,
-        Node::Special => Kind::Special,
+        Node::Special { what, .. } if what.is_device() => Kind::Device,
+        Node::Special { .. } => Kind::Special,
     }
 }
 

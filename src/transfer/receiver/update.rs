@@ -7,7 +7,7 @@
 use super::Receiver;
 use crate::fs::Time;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{DirId, Entry, Meta, Node};
+use crate::snapshot::{DirId, Entry, Meta, Node, Profile};
 use crate::transfer::message::{Compare, Updates};
 
 impl Receiver {
@@ -51,9 +51,10 @@ pub(super) enum Verdict {
     Skip,
 }
 
-/// Decides on the source's entry `theirs`, where the destination has `own`.
-pub(super) fn verdict(updates: &Updates, theirs: &Entry, own: Option<&Entry>) -> Verdict {
-    let Some(own) = own.filter(|own| own.node != Node::Special) else {
+/// Decides on the source's entry `theirs`, where the destination has `own`; `profile` says whether that is part of its
+/// tree.
+pub(super) fn verdict(updates: &Updates, profile: Profile, theirs: &Entry, own: Option<&Entry>) -> Verdict {
+    let Some(own) = own.filter(|own| profile.counts(own)) else {
         let skipped = if own.is_some() { updates.ignore_existing } else { updates.existing };
         return if skipped { Verdict::Skip } else { Verdict::Take };
     };
@@ -106,6 +107,7 @@ fn later(time: Time, other: Time, window: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::{Rdev, Special};
     use crate::hash::Hash;
     use crate::path::Name;
 
@@ -129,7 +131,8 @@ mod tests {
         let size = Updates { compare: Compare::Size, ..plain };
         let quick = Updates { compare: Compare::SizeAndTime, ..plain };
         let quick_near = Updates { window: 1, ..quick };
-        let special = Entry { node: Node::Special, ..link() };
+        let fifo = Node::Special { what: Special::Fifo, rdev: Rdev::default() };
+        let special = Entry { node: fifo, ..link() };
         for (rules, theirs, own, expected) in [
             (plain, file(1, 5), None, Verdict::Take),
             (plain, file(1, 5), Some(file(1, 5)), Verdict::Take),
@@ -150,7 +153,7 @@ mod tests {
             (quick, file(1, 5), Some(file(1, 6)), Verdict::Take),
             (quick_near, file(1, 5), Some(file(1, 6)), Verdict::KeepContents),
         ] {
-            let found = verdict(&rules, &theirs, own.as_ref());
+            let found = verdict(&rules, Profile::default(), &theirs, own.as_ref());
             assert_eq!(found, expected, "{rules:?} {theirs:?} {own:?}");
         }
     }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::{Output, Sender};
 use crate::chunk::ChunkRef;
 use crate::codec::Bounded;
+use crate::fs::{Rdev, Special};
 use crate::hash::Hash;
 use crate::limits::NODE_CHILDREN_MAX;
 use crate::snapshot::node::DirTree;
@@ -48,8 +49,7 @@ impl Sender {
         let mut below = Vec::new();
         let ids = self.snapshot.entry_ids(dir);
         let mut part = Part::new(ids.start);
-        let mut their_entries =
-            theirs.entries(their_dir).iter().filter(|e| e.node != Node::Special).peekable();
+        let mut their_entries = theirs.counted(their_dir).map(|(_, entry)| entry).peekable();
         for id in ids {
             let entry = self.snapshot.entry(EntryId(id));
             while their_entries.next_if(|their| their.name < entry.name).is_some() {
@@ -148,6 +148,7 @@ impl Sender {
     }
 
     fn listing(&mut self, dir: DirId, node: Option<u32>, ids: Range<u32>, more: bool) {
+        self.tell_attributes_of(ids.clone());
         let mut coder = MetaCoder::default();
         let entries = ids.clone().map(|id| self.wire_entry(self.snapshot.entry(EntryId(id)), &mut coder));
         let entries = Bounded::new(entries.collect()).unwrap_or_default();
@@ -167,7 +168,12 @@ impl Sender {
             Node::Symlink { target } => {
                 WireNode::Symlink { target: Bounded::new(target.to_vec()).unwrap_or_default() }
             }
-            Node::Special => unreachable!("a source's snapshot has no special entries"),
+            Node::Special { what: Special::Fifo, .. } => WireNode::Fifo,
+            Node::Special { what: Special::Socket, .. } => WireNode::Socket,
+            Node::Special { what, rdev: Rdev { major, minor } } => {
+                let block = *what == Special::BlockDevice;
+                WireNode::Device { block, major: *major, minor: *minor }
+            }
         };
         WireEntry { name: entry.name.clone(), meta: coder.encode(entry.meta), node }
     }
@@ -243,6 +249,7 @@ impl Sender {
         let mut first = ids.start;
         loop {
             let end = ids.end.min(first + LISTING_MAX as u32);
+            self.tell_attributes_of(first..end);
             let (mut metas, mut children) = (Vec::new(), Vec::new());
             let (mut coder, mut last) = (MetaCoder::default(), 0);
             for entry in (first..end).map(|id| self.snapshot.entry(EntryId(id))) {

@@ -10,6 +10,7 @@
 //!
 //! `listing` writes what directories hold, `refine` answers what the receiver has in the place of chunks.
 
+mod attributes;
 mod listing;
 mod refine;
 
@@ -26,7 +27,7 @@ use crate::codec::Bounded;
 use crate::hash::Hash;
 use crate::limits::NODE_CHILDREN_MAX;
 use crate::snapshot::node::DirTree;
-use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::snapshot::{AttributesId, DirId, EntryId, Meta, Node, Sets, Snapshot};
 use crate::tree::FileTree;
 
 /// Longer chunk lists are told by the nodes over them.
@@ -152,6 +153,9 @@ pub struct Sender {
     /// The nodes over the directories that were sent as nodes.
     trees: HashMap<DirId, DirTree>,
     outcome: Option<Outcome>,
+    /// Extended attributes of the snapshot's entries, and the numbers of those that were told.
+    sets: Sets,
+    told_sets: HashMap<AttributesId, u32>,
 }
 
 impl Sender {
@@ -188,7 +192,17 @@ impl Sender {
             jobs: 0,
             trees: HashMap::new(),
             outcome: None,
+            sets: Sets::default(),
+            told_sets: HashMap::new(),
         }
+    }
+
+    /// The same, with the extended attributes that the snapshot's entries have.
+    #[must_use]
+    pub fn with_sets(mut self, sets: Sets) -> Sender {
+        self.sets = sets;
+        self.tell_attributes([(None, self.snapshot.meta().attributes)]);
+        self
     }
 
     /// The snapshot, with the roots learned so far.
@@ -464,6 +478,7 @@ impl Sender {
         self.jobs -= usize::from(last);
         if let Ok((root, size, meta)) = outcome {
             let entry = self.snapshot.entry(file);
+            let meta = Meta { attributes: entry.meta.attributes, ..meta };
             if entry.size() != Some(size) || entry.meta != meta {
                 self.snapshot.set_file(file, size, meta, entry.root());
                 self.stale = true;

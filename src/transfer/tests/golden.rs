@@ -26,7 +26,7 @@ fn hash(byte: u8) -> Hash {
 fn metas() -> Vec<WireMeta> {
     let mut coder = MetaCoder::default();
     let mtime = |secs| Time { secs, nanos: 999_999_999 };
-    let first = Meta { mode: 0o4755, uid: 1000, gid: 100, mtime: mtime(1_700_000_000) };
+    let first = Meta { mode: 0o4755, uid: 1000, gid: 100, mtime: mtime(1_700_000_000), ..Meta::default() };
     [first, first, Meta { mtime: mtime(-1), ..first }].map(|meta| coder.encode(meta)).to_vec()
 }
 
@@ -48,11 +48,15 @@ fn entries() -> Vec<WireEntry> {
         .collect();
     let target = WireNode::Symlink { target: list(b"../x".to_vec()) };
     entries.push(WireEntry { name: name("link"), meta: WireMeta::default(), node: target });
+    let device = WireNode::Device { block: true, major: 7, minor: 300 };
+    for (text, node) in [("pipe", WireNode::Fifo), ("socket", WireNode::Socket), ("x", device)] {
+        entries.push(WireEntry { name: name(text), meta: WireMeta::default(), node });
+    }
     entries
 }
 
 fn items() -> Vec<Item> {
-    let meta = MetaChange { mode: true, uid: false, gid: false, mtime: true };
+    let meta = MetaChange { mode: true, mtime: true, acls: true, ..MetaChange::default() };
     let item = |text: &str, change, kind| Item { path: path(text), change, kind };
     vec![
         item("a", Change::Created, Kind::File),
@@ -120,6 +124,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         root: Some(hash(9)),
         digests: Some(digests()),
         meta: metas()[0],
+        attributes: [3; 20],
         entries: 1 << 20,
         files: 1000,
         bytes: 1 << 40,
@@ -136,8 +141,8 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         bytes_literal: 6,
         bytes_reused: 7,
         failed: 8,
-        created_beside: Beside { dirs: 9, symlinks: 10, specials: 11 },
-        deleted_beside: Beside { dirs: 12, symlinks: 13, specials: 14 },
+        created_beside: Beside { dirs: 9, symlinks: 10, specials: 11, devices: 17 },
+        deleted_beside: Beside { dirs: 12, symlinks: 13, specials: 14, devices: 18 },
         root_made: true,
         files_transferred: 15,
         bytes_transferred: 16,
@@ -196,6 +201,10 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::Ids { users: list(vec![Some(33), None]), groups: list(vec![Some(300)]) },
         Message::Left(list(vec![path("a/kept"), path("b")])),
         Message::Removed { more: false, failed: list(vec![(path("a/b"), text("why"))]) },
+        Message::Attributes {
+            sets: list(vec![list(vec![(list(b"user.a".to_vec()), list(vec![0, 255]))])]),
+            of: list(vec![(10, 0), (300, 0)]),
+        },
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Peers that lie: every lie ends the session with a code of its own, and changes nothing a user can see.
 
+mod attributes;
 mod refine;
 
 use std::sync::Arc;
@@ -196,6 +197,9 @@ fn listings_that_lie_are_refused() {
     check("duplicate name", 12, &[listing(&[file("a", b"1"), file("a", b"2")])]);
     check("file and directory of one name", 12, &[listing(&[file("a", b"1"), dir("a", 1)])]);
     check("one number for two directories", 12, &[listing(&[dir("a", 1), dir("b", 1)])]);
+    for node in [WireNode::Fifo, WireNode::Socket, WireNode::Device { block: false, major: 1, minor: 1 }] {
+        check("a special file that was not agreed on", 12, &[listing(&[entry("a", node)])]);
+    }
     check("the root below itself", 12, &[listing(&[dir("a", 0)])]);
     check("a directory beyond the tree", 12, &[listing(&[dir("a", 11)])]);
     check("an entry beyond the tree", 12, &[list_of(0, u32::MAX, false, &[file("a", b"1")])]);

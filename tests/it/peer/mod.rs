@@ -5,9 +5,11 @@
 //! of its own, and everything in them is compared: names, kinds, bytes, targets, modes, owners, times (those of the
 //! run itself as "now"), and which names are one file.
 
+mod attributes;
 mod deletion;
 mod metadata;
 mod sources;
+mod special;
 mod trees;
 mod updates;
 mod writing;
@@ -42,6 +44,10 @@ struct Table {
     mixed: bool,
     /// Whether files may have several names.
     links: bool,
+    /// Whether there are devices, FIFOs and sockets.
+    specials: bool,
+    /// Whether there are extended attributes and ACLs.
+    attributes: bool,
     /// Whether the itemized lines are compared too, where nothing moves: of that only we tell.
     lines: bool,
     /// What both get behind the arguments of each case.
@@ -59,6 +65,8 @@ impl Default for Table {
             ours: &["-a"],
             mixed: true,
             links: true,
+            specials: false,
+            attributes: false,
             lines: false,
             paths: &["src/", "dst"],
             list: "",
@@ -82,11 +90,18 @@ impl Table {
 }
 
 /// One case.
-fn compare(Table { theirs, ours, mixed, links, paths, list, lines, .. }: Table, set: &[&str], seed: u64) {
+fn compare(table: Table, set: &[&str], seed: u64) {
+    let Table { theirs, ours, mixed, links, specials, attributes, paths, list, lines, .. } = table;
     let temp = tempfile::tempdir().unwrap();
     let run = |name: &str, program: &mut Command, common: &[&str]| {
         let dir = temp.path().join(name);
         trees::make(&dir, seed, mixed, links);
+        if specials {
+            trees::make_special(&dir, seed);
+        }
+        if attributes {
+            trees::make_attributes(&dir, seed);
+        }
         std::fs::write(dir.join("list"), list).unwrap();
         let before = listing(&dir);
         let itemize: &[&str] = if lines { &["-i"] } else { &[] };
@@ -120,8 +135,9 @@ fn compare(Table { theirs, ours, mixed, links, paths, list, lines, .. }: Table, 
 /// The lines of changes, sorted: rsync tells of deletions while it goes.
 fn itemized(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut lines: Vec<String> =
-        text.lines().map(|line| format!("{}: {}", &line[12..], &line[..11])).collect();
+    // What rsync skips it tells among the changes; we tell it elsewhere.
+    let lines = text.lines().filter(|line| !line.starts_with("skipping "));
+    let mut lines: Vec<String> = lines.map(|line| format!("{}: {}", &line[12..], &line[..11])).collect();
     lines.sort();
     lines
 }
@@ -148,10 +164,27 @@ fn listing(root: &Path) -> String {
         } else if meta.is_dir() {
             "dir".to_owned()
         } else {
-            format!("special {:x}", meta.rdev())
+            format!("special {:o} {:x}", meta.mode() >> 12, meta.rdev())
         };
         let (mode, uid, gid) = (meta.mode() & 0o7777, meta.uid(), meta.gid());
-        writeln!(text, "{at}: {what}, {mode:o} {uid}:{gid} {time}").unwrap();
+        let attributes = attributes(entry.path());
+        writeln!(text, "{at}: {what}, {mode:o} {uid}:{gid} {time}{attributes}").unwrap();
+    }
+    text
+}
+
+/// The extended attributes of a name.
+fn attributes(path: &Path) -> String {
+    let mut list = vec![0; 4096];
+    let len = rustix::fs::llistxattr(path, &mut list[..]).unwrap_or(0);
+    let mut names: Vec<&[u8]> =
+        list[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    let mut text = String::new();
+    for name in names {
+        let mut value = vec![0; 4096];
+        let len = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+        write!(text, " {}={}", name.escape_ascii(), value[..len].escape_ascii()).unwrap();
     }
     text
 }

@@ -9,6 +9,8 @@ const OWN: Table = Table {
     ours: &["-a"],
     mixed: true,
     links: false,
+    specials: false,
+    attributes: false,
     lines: false,
     paths: &[],
     list: "",

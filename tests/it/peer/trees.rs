@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat, utimensat,
+};
 
 use super::super::bed::{chmod, is_root, noise};
 
@@ -29,6 +31,11 @@ impl Rng {
     fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len() as u64) as usize]
     }
+}
+
+/// A time of so many seconds. Rsync looks at these alone, so that what is equal in them is equal here.
+fn time(secs: i64) -> (i64, i64) {
+    (secs, secs % 3 * 250_000_000)
 }
 
 /// What a name is to be.
@@ -66,10 +73,9 @@ impl Made {
             _ => What::Dir { full: rng.below(2) == 0 },
         };
         let mode = rng.pick(&[0o644, 0o600, 0o755, 0o444, 0o664, 0o711]);
-        // Rsync looks at whole seconds alone, so that what is equal in them is equal here.
         let secs = BASE + rng.pick(&[0, 0, 1, 2, 3, 10, 100]);
-        let time = (secs, secs % 3 * 250_000_000);
-        Made { what, mode, uid: if is_root() { rng.pick(&[0, 0, 1000, 1001]) } else { 0 }, time }
+        let uid = if is_root() { rng.pick(&[0, 0, 1000, 1001]) } else { 0 };
+        Made { what, mode, uid, time: time(secs) }
     }
 
     /// What a destination may have in its place.
@@ -126,6 +132,84 @@ pub(super) fn make(root: &Path, seed: u64, mixed: bool, links: bool) {
     });
     linked_dirs(root);
     touch(root, (BASE, 0));
+}
+
+/// Adds devices (as root), FIFOs and sockets to `src` and to `dst`, some of them in the place of something else.
+pub(super) fn make_special(root: &Path, seed: u64) {
+    let mut rng = Rng(seed);
+    let kinds = [
+        (FileType::Fifo, 0),
+        (FileType::Socket, 0),
+        (FileType::CharacterDevice, makedev(1, 3)),
+        (FileType::CharacterDevice, makedev(1, 5)),
+        (FileType::BlockDevice, makedev(7, 300)),
+    ];
+    let kinds = if is_root() { &kinds[..] } else { &kinds[..2] };
+    for at in ["p", "q", "r", "a/p", "d d/p"] {
+        for side in ["src", "dst"] {
+            let path = root.join(side).join(at);
+            let Some(parent) = path.parent().filter(|parent| parent.is_dir()) else { continue };
+            if rng.below(4) > 0 {
+                let (kind, number) = rng.pick(kinds);
+                mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), number).unwrap();
+            } else if side == "dst" {
+                fs::write(&path, "x").unwrap();
+            } else {
+                continue;
+            }
+            chmod(&path, rng.pick(&[0o600, 0o644]));
+            touch(&path, time(BASE + rng.pick(&[0, 1])));
+            touch(parent, time(BASE));
+        }
+    }
+}
+
+/// Gives some of what is in `src`, and of what is in `dst`, extended attributes and ACLs.
+pub(super) fn make_attributes(root: &Path, seed: u64) {
+    let mut rng = Rng(seed);
+    // Of a user and a group beside the owner's, with a mask.
+    let acl = |user: u32, perms: u16| {
+        let none = u32::MAX;
+        let all =
+            [(1, 6, none), (2, perms, user), (4, 4, none), (8, 5, 1000), (0x10, 7, none), (0x20, 4, none)];
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        for (tag, perms, id) in all {
+            bytes.extend([u16::to_le_bytes(tag), u16::to_le_bytes(perms)].concat());
+            bytes.extend(u32::to_le_bytes(id));
+        }
+        bytes
+    };
+    for side in ["src", "dst"] {
+        for at in DIRS.iter().flat_map(|dir| {
+            [*dir]
+                .into_iter()
+                .chain(NAMES.iter().copied())
+                .map(move |name| if name == *dir { (*dir).to_owned() } else { format!("{dir}/{name}") })
+        }) {
+            let path = root.join(side).join(at.trim_start_matches('/'));
+            if !path.exists() || path.is_symlink() {
+                continue;
+            }
+            let set = |key: &str, value: &[u8]| {
+                lsetxattr(&path, key, value, XattrFlags::empty()).unwrap();
+            };
+            if rng.below(2) == 0 {
+                set("user.one", rng.pick(&[&b"1"[..], b"2", b""]));
+            }
+            if rng.below(3) == 0 {
+                set("user.two", b"\0\xff");
+            }
+            if rng.below(3) == 0 {
+                set("trusted.three", rng.pick(&[&b"a"[..], b"b"]));
+            }
+            if rng.below(3) == 0 {
+                set("system.posix_acl_access", &acl(rng.pick(&[1000, 1001]), rng.pick(&[4, 6])));
+            }
+            if path.is_dir() && rng.below(3) == 0 {
+                set("system.posix_acl_default", &acl(1000, rng.pick(&[4, 6])));
+            }
+        }
+    }
 }
 
 /// What links lead to: a directory beside the source, and one in it.
