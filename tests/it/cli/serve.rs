@@ -258,7 +258,10 @@ fn a_configuration_is_told_or_refused_without_being_served() {
     let told = bench.ok(&["serve", "--config", "serve.toml", "--check-config"]);
     assert!(told.has_line("listen 127.0.0.1:0") && told.has_line("max_connections 5"), "{}", told.out);
     let store = bench.path("store");
-    let line = format!("module m wo {} exclude=*.o bandwidth=10240B owner=true setid=false devices=false", store.display());
+    let line = format!(
+        "module m wo {} exclude=*.o bandwidth=10240B owner=true setid=false devices=false",
+        store.display()
+    );
     assert!(told.has_line(&line), "{}", told.out);
 
     configure(&bench, "rw", "", "mode = 'rw'\nhosts_allow = '*'");
