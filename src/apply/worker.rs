@@ -12,7 +12,7 @@ use super::patch::{self, Assembly};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::sparse::sparse;
-use crate::fs::{Attrs, DirRef, FileRef, Kind, Stat};
+use crate::fs::{Attrs, DirRef, File, FileRef, Kind, Stat};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
@@ -60,6 +60,8 @@ struct Open {
     staged: bool,
     /// Its handle, if that is held.
     file: Option<FileRef>,
+    /// Why it could not be closed, if a handle was given up.
+    unwritten: Option<io::Error>,
     /// Chunks written in order, while they are: a file streamed in one pass has no other list.
     chunks: Vec<(u64, ChunkRef)>,
     /// It was made from a recipe, which may have gone wrong.
@@ -281,6 +283,7 @@ impl Worker {
             name,
             staged,
             file: Some(file),
+            unwritten: None,
             chunks: Vec::new(),
             patched: false,
             awaited: HashSet::new(),
@@ -291,7 +294,9 @@ impl Worker {
     fn make_room(&mut self) {
         if self.held >= HANDLES_MAX {
             for open in self.open.values_mut() {
-                open.file = None;
+                if let Some(Err(error)) = open.file.take().map(File::close) {
+                    open.unwritten = Some(error);
+                }
             }
             self.held = 0;
         }
@@ -462,7 +467,7 @@ impl Worker {
     /// this doomed entry has.
     fn complete(
         &mut self,
-        open: Open,
+        mut open: Open,
         close: Close,
         chunks: Vec<ChunkRef>,
         from: Option<EntryId>,
@@ -471,7 +476,10 @@ impl Worker {
         let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
         let dir = self.handles.mirror(open.place.dir)?;
         self.stage.prepare(&*dir, Some(&open.name), close.meta);
-        let set = self.handle(&open).and_then(|file| {
+        let file = self.handle(&open);
+        open.file = None;
+        let unwritten = open.unwritten.take();
+        let set = file.and_then(|file| {
             let failed = |error| ApplyError::io(self.stage.path(&open.place), "set metadata")(error);
             if self.stage.writing.sparse {
                 file.set_len(close.size).map_err(failed)?;
@@ -487,6 +495,8 @@ impl Worker {
             self.stage
                 .equalize(&*dir, Some(&open.name), close.meta)
                 .map_err(|error| ApplyError::io(self.stage.path(&open.place), "set attributes")(error))?;
+            let closed = unwritten.map_or_else(|| file.close(), Err);
+            closed.map_err(|error| ApplyError::io(self.stage.path(&open.place), "close")(error))?;
             Ok(stat)
         });
         let stat = set.inspect_err(|_| self.remove(&open))?;

@@ -260,6 +260,11 @@ pub trait File: Send + Sync {
     fn set_attrs(&self, attrs: &Attrs) -> io::Result<()>;
     /// Makes bytes and metadata durable (fsync).
     fn sync(&self) -> io::Result<()>;
+    /// Closes the file, unless another handle of it is held, and tells what could not be written: some file systems
+    /// (through FUSE, or a network) say so only then.
+    fn close(self: Arc<Self>) -> io::Result<()> {
+        Ok(())
+    }
     /// The descriptor, where there is one: for copies and clones inside the kernel.
     fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 

@@ -70,6 +70,10 @@ impl File for Sparse {
         self.file.sync()
     }
 
+    fn close(self: Arc<Self>) -> io::Result<()> {
+        Arc::into_inner(self).map_or(Ok(()), |file| file.file.close())
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_fd()
     }

@@ -53,6 +53,7 @@ fn write(profile: Profile, dir: &dyn Dir, rename: &Rename) -> io::Result<Written
     let owner = ((was.uid, was.gid) != (stat.uid, stat.gid)).then_some((stat.uid, stat.gid));
     old.set_attrs(&Attrs { owner, mode: Some(stat.mode), mtime: Some(stat.mtime) })?;
     attributes::copy(profile, dir, &rename.temporary, &rename.name)?;
+    old.close()?;
     dir.remove_file(&rename.temporary)?;
     Ok(Written { from: (stat.dev, stat.ino), to: (was.dev, was.ino) })
 }

@@ -89,6 +89,14 @@ fn fatal_errors_anywhere_in_staging_end_the_run_with_11() {
 }
 
 #[test]
+fn what_only_close_tells_ends_the_run_with_11() {
+    for nth in 1..=3 {
+        let error = fails_and_changes_nothing(Plan::new().fail(Op::Close, nth, Errno::IO), 11);
+        assert!(error.to_string().contains("close"), "{error}");
+    }
+}
+
+#[test]
 fn failed_sync_ends_the_run_with_11_and_is_not_tried_again() {
     for errno in [Errno::IO, Errno::NOSPC, Errno::INVAL] {
         let error = fails_and_changes_nothing(Plan::new().fail(Op::SyncFs, 1, errno), 11);

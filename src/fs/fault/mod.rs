@@ -61,6 +61,7 @@ pub enum Op {
     Read,
     Write,
     SetLen,
+    Close,
     SyncFile,
     SyncDir,
     SyncFs,
@@ -81,6 +82,7 @@ impl Op {
                 | Op::Attributes
                 | Op::Lock
                 | Op::Read
+                | Op::Close
         )
     }
 }

@@ -226,6 +226,11 @@ impl File for FaultFile {
         self.inner.sync()
     }
 
+    fn close(self: Arc<Self>) -> io::Result<()> {
+        self.judge(Op::Close)?;
+        Arc::into_inner(self).map_or(Ok(()), |file| file.inner.close())
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -334,6 +334,10 @@ impl File for SeenFile {
         self.file.sync()
     }
 
+    fn close(self: Arc<Self>) -> io::Result<()> {
+        Arc::into_inner(self).map_or(Ok(()), |file| file.file.close())
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_fd()
     }

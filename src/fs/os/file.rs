@@ -1,7 +1,8 @@
 //! One open regular file.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, retry_on_intr};
@@ -64,6 +65,15 @@ impl File for OsFile {
     // Never retried, not even after EINTR: see `OsDir::sync`.
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    #[expect(unsafe_code, reason = "no safe call tells what close said")]
+    fn close(self: Arc<Self>) -> io::Result<()> {
+        let Some(file) = Arc::into_inner(self) else { return Ok(()) };
+        // Safety: the descriptor was this file's alone, and it is given up here.
+        let closed = unsafe { rustix::io::try_close(file.fd.into_raw_fd()) };
+        // After an interrupted close it is closed all the same.
+        closed.or_else(|error| if error == Errno::INTR { Ok(()) } else { Err(error.into()) })
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

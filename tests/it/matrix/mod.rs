@@ -18,7 +18,7 @@
 //! | 13 | a full disk | 11, the old file stays | [`disk`]`::a_full_disk_keeps_the_old_file_and_no_temporary_one`; `apply::tests::faults` |
 //! | 14 | quota, read-only disk, descriptors, names too long | 11 or 23, with the limit | [`disk`]`::a_quota_that_is_used_up_keeps_the_old_file_and_names_the_limit`, `a_read_only_disk_is_named_with_what_was_to_be_written`, `too_few_descriptors_are_told_or_do`, `a_name_that_is_too_long_with_its_suffix_is_named_and_the_others_are_done` |
 //! | 15 | a file that cannot be read | 23, the others are made, nothing deleted | [`disk`]`::a_file_that_cannot_be_read_is_named_the_others_are_made_and_nothing_is_deleted` |
-//! | 16 | a barrier that fails | 11, not tried again, not recorded | [`disk`]`::a_barrier_that_fails_is_not_tried_again_and_nothing_is_recorded_as_done`, `an_index_that_cannot_be_made_durable_changes_no_later_run` |
+//! | 16 | a barrier or a close that fails | 11, not tried again, not recorded | `apply::tests::faults::what_only_close_tells_ends_the_run_with_11`, [`disk`]`::a_barrier_that_fails_is_not_tried_again_and_nothing_is_recorded_as_done`, `an_index_that_cannot_be_made_durable_changes_no_later_run` |
 //! | 17 | SIGKILL at any system call | old or new, a rerun converges | [`crate::crash`]`::kill` |
 //! | 18 | a power cut at any point | the same; after exit 0, everything | [`crate::crash`]`::power`; `apply::tests::crash` |
 //! | 19 | a source directory that cannot be read, with `--delete` | 23, nothing below is deleted | [`disk`]`::below_a_directory_that_cannot_be_read_nothing_is_deleted` |
