@@ -15,7 +15,7 @@
 //! | `C` | the root hash of a file, as `syncline tree` prints it |
 //! | `t`, `p` | now; the number of this process |
 //!
-//! What a session has no figures of is refused; what is no escape stands as it is, as in rsync. Names and link
+//! `%C` is known when a run ends: lines with it wait for that. What a session has no figures of is refused; what is no escape stands as it is, as in rsync. Names and link
 //! targets are always escaped.
 
 use super::calendar;
@@ -96,6 +96,11 @@ impl Format {
     /// Whether unchanged paths have something to say for themselves.
     pub(super) fn has_columns(&self) -> bool {
         self.has('i')
+    }
+
+    /// Whether lines say what a file's root is: of one that was never read it is known when its bytes have come.
+    pub(super) fn has_roots(&self) -> bool {
+        self.has('C')
     }
 
     fn has(&self, wanted: char) -> bool {

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use crate::path::RelPath;
 use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::sync::Decided;
 use crate::transfer::message::{Change, Item, Kind};
 use crate::transfer::receiver::kind_of;
 
@@ -33,15 +34,22 @@ pub(super) fn lines<'a>(
     source: Option<&'a Snapshot>,
     unchanged: Option<Root>,
 ) -> Vec<Line<'a>> {
-    let (gone, stays): (Vec<&Item>, Vec<&Item>) =
-        items.iter().partition(|item| item.change == Change::Deleted);
-    let mut lines: Vec<Line<'a>> = stays.into_iter().map(|item| line(item, source)).collect();
+    let mut lines: Vec<Line<'a>> = items.iter().map(|item| line(item, source)).collect();
     if let (Some(root), Some(source)) = (unchanged, source) {
         let told: HashSet<&RelPath> = items.iter().map(|item| &item.path).collect();
         lines.extend(all(source, root).filter(|line| !told.contains(&line.path)));
     }
-    sort(&mut lines);
-    deletions(gone).into_iter().map(|item| line(item, None)).chain(lines).collect()
+    ordered(lines)
+}
+
+/// Lines in order.
+pub(super) fn ordered(lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+    let (gone, mut stays): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| line.change == Some(&Change::Deleted));
+    sort(&mut stays);
+    let mut lines = deletions(gone);
+    lines.append(&mut stays);
+    lines
 }
 
 /// Whether a tree's root directory is a part of it: of a single file's it is not.
@@ -62,16 +70,25 @@ fn sort(lines: &mut [Line<'_>]) {
     lines.sort_by(|a, b| in_tree((&a.path, a.kind == Kind::Dir), (&b.path, b.kind == Kind::Dir)));
 }
 
+impl<'a> Line<'a> {
+    /// That of a change of which nothing else is known.
+    fn of(item: &'a Item) -> Line<'a> {
+        Line { path: item.path.clone(), kind: item.kind, change: Some(&item.change), node: None, meta: None }
+    }
+}
+
+impl<'a> From<Decided<'a>> for Line<'a> {
+    fn from(Decided { item, node, meta }: Decided<'a>) -> Line<'a> {
+        Line { node, meta, ..Line::of(item) }
+    }
+}
+
 fn line<'a>(item: &'a Item, source: Option<&'a Snapshot>) -> Line<'a> {
+    let source = source.filter(|_| item.change != Change::Deleted);
     let entry = source.and_then(|source| Some(source.entry(source.find_path(&item.path)?)));
     let root = source.filter(|_| item.path.is_root()).map(Snapshot::meta);
-    Line {
-        path: item.path.clone(),
-        kind: item.kind,
-        change: Some(&item.change),
-        node: entry.map(|entry| &entry.node),
-        meta: entry.map(|entry| entry.meta).or(root),
-    }
+    let meta = entry.map(|entry| entry.meta).or(root);
+    Line { node: entry.map(|entry| &entry.node), meta, ..Line::of(item) }
 }
 
 fn all(source: &Snapshot, root: Root) -> impl Iterator<Item = Line<'_>> {
@@ -94,23 +111,23 @@ fn all(source: &Snapshot, root: Root) -> impl Iterator<Item = Line<'_>> {
 }
 
 /// Deletions by the directory that stays, and in each backwards, so that a directory's contents come before it.
-fn deletions(gone: Vec<&Item>) -> Vec<&Item> {
-    let dirs: HashSet<&RelPath> =
-        gone.iter().filter(|item| item.kind == Kind::Dir).map(|item| &item.path).collect();
-    let stays = |item: &Item| {
+fn deletions(gone: Vec<Line<'_>>) -> Vec<Line<'_>> {
+    let dirs: HashSet<RelPath> =
+        gone.iter().filter(|line| line.kind == Kind::Dir).map(|line| line.path.clone()).collect();
+    let stays = |line: &Line<'_>| {
         let parent = |path: &RelPath| path.split_last().map_or_else(RelPath::root, |(parent, _)| parent);
-        let mut above = parent(&item.path);
+        let mut above = parent(&line.path);
         while dirs.contains(&above) {
             above = parent(&above);
         }
         above
     };
-    let mut keyed: Vec<(RelPath, &Item)> = gone.iter().map(|item| (stays(item), *item)).collect();
+    let mut keyed: Vec<(RelPath, Line<'_>)> = gone.into_iter().map(|line| (stays(&line), line)).collect();
     keyed.sort_by(|(above, a), (other, b)| {
         let backwards = || in_tree((&b.path, b.kind == Kind::Dir), (&a.path, a.kind == Kind::Dir));
         in_tree((above, true), (other, true)).then_with(backwards)
     });
-    keyed.into_iter().map(|(_, item)| item).collect()
+    keyed.into_iter().map(|(_, line)| line).collect()
 }
 
 /// Which of two paths a walk meets first; each with whether it is a directory.

@@ -22,7 +22,7 @@ pub(super) fn listing(
     let Some(source) = &summary.source else { return Vec::new() };
     // A directory that is named without a slash is the one line at the top.
     let depth_max = if setting.under.is_some() { 0 } else { 1 };
-    tree(source, root_of(summary))
+    tree(source, root_of(summary.shape.as_ref()))
         .into_iter()
         .filter(|line| deep || line.path.components().count() <= depth_max)
         .map(|line| shown(&line, setting, human, &size))

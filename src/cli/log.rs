@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use super::calendar;
 use super::format::Format;
+use super::lines::Line;
 use super::report::{self, Course, Voice};
 use crate::fs::state;
 use crate::path::Escaped;
@@ -32,10 +33,30 @@ impl Log {
         Ok(log)
     }
 
+    /// How lines read.
+    pub(super) fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// Adds changes.
+    pub(super) fn changes(&mut self, lines: &[Line<'_>], course: &Course) -> io::Result<()> {
+        let course = Course { named: HashSet::new(), ..course.clone() };
+        let mut out = BufWriter::new(&self.file);
+        let (prefix, voice) = (prefix(), self.voice());
+        for line in lines.iter().filter_map(|line| report::line(line, &course, &voice)) {
+            writeln!(out, "{prefix} {line}")?;
+        }
+        out.flush()
+    }
+
+    fn voice(&self) -> Voice {
+        Voice { format: Some(self.format.clone()), deletions: true, ..Voice::default() }
+    }
+
     /// Adds what a run did.
     pub(super) fn tell(self, summary: &Summary, course: &Course) -> io::Result<()> {
+        let voice = self.voice();
         let mut out = BufWriter::new(self.file);
-        let voice = Voice { format: Some(self.format), deletions: true, ..Voice::default() };
         let course = Course { named: HashSet::new(), ..course.clone() };
         let prefix = prefix();
         report::changes(summary, &course, &voice, |line| writeln!(out, "{prefix} {line}"))?;

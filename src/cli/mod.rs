@@ -21,6 +21,7 @@ mod itemize;
 mod json;
 mod lines;
 mod listing;
+mod live;
 mod location;
 mod log;
 mod man;

@@ -62,6 +62,8 @@ struct State {
     transfer: Option<Duration>,
     /// When a line was last written.
     written: Option<Duration>,
+    /// That line is to be written over.
+    is_open: bool,
     named: HashSet<RelPath>,
 }
 
@@ -128,6 +130,22 @@ impl Progress {
         self.update(|_| true);
     }
 
+    /// Whether each file that is complete is named.
+    pub(super) fn names_files(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.each == Each::File)
+    }
+
+    /// Writes whole lines to standard output, clear of what shows how far the run is.
+    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+        let mut state = self.state();
+        let before = if std::mem::take(&mut state.is_open) { "\n" } else { "" };
+        self.bar.suspend(|| {
+            let mut out = io::stdout().lock();
+            write!(out, "{before}{text}")?;
+            out.flush()
+        })
+    }
+
     /// The files that lines have named.
     pub(super) fn named(&self) -> HashSet<RelPath> {
         std::mem::take(&mut self.state().named)
@@ -183,7 +201,7 @@ impl Progress {
     /// Writes the line of the run as a whole over the one before it.
     fn write(&self, lines: &Lines, state: &mut State, end: &str) {
         let now = self.began.elapsed();
-        state.written = Some(now);
+        (state.written, state.is_open) = (Some(now), end.is_empty());
         let (done, total) = (state.done[Phase::Transfer as usize], state.total[Phase::Transfer as usize]);
         let time = if end.is_empty() {
             state.estimate.left().unwrap_or_default()

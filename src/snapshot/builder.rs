@@ -2,7 +2,7 @@
 
 use super::{DirId, DirNode, Entry, EntryId, Meta, Node, Profile, Snapshot};
 use crate::chunk;
-use crate::path::Name;
+use crate::path::{Name, RelPath};
 
 /// Why entries do not make a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +78,20 @@ impl Builder {
     #[must_use]
     pub fn entries(&self, dir: DirId) -> &[Entry] {
         self.dirs.get(dir.index()).and_then(|pending| pending.entries.as_deref()).unwrap_or_default()
+    }
+
+    /// Finds the entry at `path`, as far as directories were filled; the root has none.
+    #[must_use]
+    pub fn find_path(&self, path: &RelPath) -> Option<&Entry> {
+        let (mut dir, mut found) = (DirId::ROOT, None);
+        for (at, name) in path.components().enumerate() {
+            if at > 0 {
+                dir = found.and_then(Entry::dir)?;
+            }
+            let entries = self.entries(dir);
+            found = Some(&entries[entries.binary_search_by(|entry| entry.name.cmp(&name)).ok()?]);
+        }
+        found
     }
 
     /// The snapshot, with every digest that can be known. Directories never filled are empty.

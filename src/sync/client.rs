@@ -195,10 +195,12 @@ fn exchange(
         _ => None,
     };
     let hello = hello(Direction::Push, remote, path, make, only, prefix, options);
+    let shape = from.shape.clone();
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
         let welcome = greet(&wire, hello, options.named.as_deref())?;
+        options.opened(&shape);
         let tree = from.tree(welcome, options)?;
         source::run(tree, &wire, options)
     })();
@@ -305,6 +307,7 @@ fn pull_into(
             Shape::File(file) => Shape::File(remote.last().unwrap_or(file)),
             other => other,
         };
+        options.opened(&shape);
         Ok((destination::run(tree, &wire, options, false)?, shape))
     })();
     let closed = super::close(wire, &result);
@@ -376,7 +379,7 @@ pub(super) fn hello(
         remove_source: options.remove_source,
         dry_run: options.dry_run,
         checksum: options.checksum,
-        itemize: options.itemize,
+        itemize: options.itemizes(),
         updates: options.updates,
         removal: options.removal.clone(),
         view: options.view.clone(),

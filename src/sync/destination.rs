@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::listener::Decided;
 use super::owners;
 use super::references::References;
 use super::source::await_tree;
@@ -21,7 +22,7 @@ use crate::limits::PATH_BYTES_MAX;
 use crate::monitor::Phase;
 use crate::path::{Escaped, RelPath};
 use crate::scan::{Fingerprint, Scan, Seen};
-use crate::snapshot::{DirId, EntryId, Meta, Node, Snapshot};
+use crate::snapshot::{DirId, Entry, EntryId, Meta, Node, Snapshot};
 use crate::transfer::ProtocolError;
 use crate::transfer::frame::{FrameBuilder, FrameError, Payload};
 use crate::transfer::locals::Locals;
@@ -131,7 +132,7 @@ pub(super) fn run(
     let wishes = Wishes {
         delete: options.delete,
         dry_run: options.dry_run,
-        itemize: options.itemize || tell_items,
+        itemize: options.itemizes() || tell_items,
         filtered: !options.select.is_everything() || options.named.is_some(),
         single: tree.place.only.is_some() || options.named.as_ref().is_some_and(|named| !named.is_told()),
         made: tree.place.made,
@@ -226,6 +227,8 @@ struct Session<'a> {
 struct Staged {
     metas: Vec<(Place, Meta, Meta)>,
     items: Vec<Item>,
+    /// Those that nobody has heard of yet.
+    unheard: Vec<Item>,
     problems: Vec<Problem>,
     vanished: bool,
 }
@@ -342,7 +345,7 @@ impl Session<'_> {
                     if self.tell_items {
                         builder.push(&on_wire(&items));
                     }
-                    staged.items.extend(items.into_vec());
+                    staged.unheard.extend(items.into_vec());
                 }
                 Output::Message(message) => builder.push(&message),
                 Output::Action(_) if self.options.dry_run => {}
@@ -359,6 +362,23 @@ impl Session<'_> {
             if builder.len() >= FRAME_BYTES {
                 self.wire.outbox.send_list(builder);
             }
+        }
+        self.tell(staged, machine.root_meta(), |path| machine.entry(path));
+    }
+
+    /// Tells whoever listens of the changes that were decided since the last time.
+    /// `root` and `entry` are what the source has.
+    fn tell<'a>(&self, staged: &mut Staged, root: Meta, entry: impl Fn(&RelPath) -> Option<&'a Entry>) {
+        if staged.unheard.is_empty() {
+            return;
+        }
+        let unheard = std::mem::take(&mut staged.unheard);
+        if let Some(listener) = &self.options.listener {
+            let decided = |item| Decided::new(item, entry(&item.path), root);
+            listener.changed(&unheard.iter().map(decided).collect::<Vec<_>>());
+        }
+        if self.options.itemize {
+            staged.items.extend(unheard);
         }
     }
 
@@ -421,8 +441,10 @@ impl Session<'_> {
                 builder.push(&on_wire(&items));
                 self.wire.outbox.send_list(&mut builder);
             }
-            staged.items.extend(items.into_vec());
+            staged.unheard.extend(items.into_vec());
         }
+        let source = &finale.mirror;
+        self.tell(&mut staged, source.meta(), |path| Some(source.entry(source.find_path(path)?)));
         let mut received = Received {
             root: finale.proven.then(|| finale.mirror.root()).flatten(),
             roots: machine.theirs().root.zip(self.own_root),

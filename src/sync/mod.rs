@@ -20,6 +20,7 @@ mod destination;
 mod error;
 mod gauge;
 mod leftovers;
+mod listener;
 pub mod local;
 mod owners;
 pub mod probe;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 pub use around::Around;
 pub use error::SyncError;
+pub use listener::{Decided, Listener};
 pub use local::{sync_dirs, sync_tree};
 use resolve::Shape;
 pub use source::HASH_FIRST_BYTES;
@@ -98,6 +100,8 @@ pub struct Options {
     pub named: Option<Arc<Named>>,
     /// Collect every change as an [`Item`].
     pub itemize: bool,
+    /// Who hears of each change when it is decided.
+    pub listener: Option<Arc<dyn Listener>>,
     /// When to compress.
     pub compress: Compress,
     /// Bytes a second to send at most.
@@ -135,6 +139,7 @@ impl Default for Options {
             select: Select::default(),
             named: None,
             itemize: false,
+            listener: None,
             compress: Compress::Adaptive,
             bandwidth_max: None,
             receive_max: None,
@@ -150,6 +155,18 @@ impl Options {
     /// Whether files that exist on both ends are told apart by their bytes, so that what is not known of them is read.
     fn hashes_first(&self) -> bool {
         self.updates.compare == Compare::Contents
+    }
+
+    /// Whether changes are told at all.
+    fn itemizes(&self) -> bool {
+        self.itemize || self.listener.is_some()
+    }
+
+    /// Tells that both ends are open.
+    pub(crate) fn opened(&self, shape: &Shape) {
+        if let Some(listener) = &self.listener {
+            listener.opened(shape);
+        }
     }
 
     /// The metadata that this process, as a destination, can make equal.

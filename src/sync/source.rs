@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::listener::Decided;
 use super::owners::{self, Asked};
 use super::tree::now;
 use super::wire::{FRAME_BYTES, Outbox, PATCH_FRAME_BYTES, REFINE_BYTES, Wire};
@@ -21,7 +22,7 @@ use crate::limits::{FRAME_BYTES_MAX, PATH_BYTES_MAX};
 use crate::monitor::Phase;
 use crate::path::{Escaped, RelPath};
 use crate::scan::{FileHasher, Fingerprint, Opener, Scan, ScanError, Seen, hash_file};
-use crate::snapshot::{EntryId, Meta};
+use crate::snapshot::{EntryId, Meta, Snapshot};
 use crate::transfer::delta::recipe;
 use crate::transfer::delta::{Turn, Turned};
 use crate::transfer::frame::{FrameBuilder, FrameError};
@@ -337,9 +338,10 @@ fn converse(
             },
             recv(wire.inbox) -> payload => {
                 let payload = payload.map_err(|_| FrameError::Cut)??;
-                payload.for_each(|message, _| match message {
+                let mut unheard = Vec::new();
+                let result = payload.for_each(|message, _| match message {
                     Message::Items(list) => {
-                        heard.items.extend(list.into_vec());
+                        unheard.extend(list.into_vec());
                         Ok(())
                     }
                     Message::Problem { path, text } => {
@@ -354,9 +356,21 @@ fn converse(
                         }
                     }
                     message => machine.handle(message),
-                })?;
+                });
+                tell(unheard, &scan.snapshot, &mut heard, options);
+                result?;
             },
         }
+    }
+}
+
+/// Tells whoever listens of changes that the other end has told.
+fn tell(items: Vec<Item>, source: &Snapshot, heard: &mut Heard, options: &Options) {
+    if let Some(listener) = options.listener.as_ref().filter(|_| !items.is_empty()) {
+        listener.changed(&items.iter().map(|item| Decided::of(item, source)).collect::<Vec<_>>());
+    }
+    if options.itemize {
+        heard.items.extend(items);
     }
 }
 

@@ -60,6 +60,8 @@ pub(super) struct Course {
     pub(super) elapsed: Duration,
     /// The opening was told already.
     pub(super) opened: bool,
+    /// So were the directory that was made, and the changes.
+    pub(super) told: bool,
     /// Files that were named already.
     pub(super) named: HashSet<RelPath>,
     /// How long it took until both trees were known.
@@ -69,18 +71,23 @@ pub(super) struct Course {
 impl Course {
     /// With what is known when the run is over.
     pub(super) fn of(self, summary: &Summary, elapsed: Duration) -> Course {
-        let (under, single) = match summary.shape.clone() {
+        Course { elapsed, ..self.opened(summary.shape.as_ref()) }
+    }
+
+    /// With what is known when both ends are open.
+    pub(super) fn opened(self, shape: Option<&Shape>) -> Course {
+        let (under, single) = match shape.cloned() {
             Some(Shape::Dir(name)) => (Some(name), None),
             Some(Shape::File(name)) => (None, Some(name)),
             Some(Shape::Contents | Shape::Names) | None => (None, None),
         };
         // A file is what the destination became, unless that was to be a directory.
-        let dir = |path: &Vec<u8>| root_of(summary) == Root::Told || path.ends_with(b"/");
+        let dir = |path: &Vec<u8>| root_of(shape) == Root::Told || path.ends_with(b"/");
         let made = self.made.filter(dir).map(|path| {
             let end = path.iter().rposition(|byte| *byte != b'/').map_or(path.len(), |at| at + 1);
             path[..end].to_vec()
         });
-        Course { setting: Setting { under, single, ..self.setting }, made, elapsed, ..self }
+        Course { setting: Setting { under, single, ..self.setting }, made, ..self }
     }
 }
 
@@ -99,12 +106,11 @@ pub(super) fn tell(summary: &Summary, course: &Course, voice: &Voice) -> io::Res
         data::tell(&mut out, summary, course.elapsed)?;
         return out.flush();
     }
-    let has_columns = voice.format.as_ref().is_some_and(Format::has_columns);
     if voice.opening && !course.opened {
         writeln!(out, "{}", opening(&course.setting))?;
     }
-    if let Some(made) = course.made.as_deref().filter(|_| voice.opening || has_columns) {
-        writeln!(out, "created directory {}", crate::path::Escaped(made))?;
+    if let Some(line) = made(course, voice).filter(|_| !course.told) {
+        writeln!(out, "{line}")?;
     }
     changes(summary, course, voice, |line| writeln!(out, "{line}"))?;
     if voice.stats {
@@ -135,30 +141,42 @@ pub(super) fn opening(setting: &Setting) -> String {
     format!("{} incremental file list", if setting.received { "receiving" } else { "sending" })
 }
 
-/// Gives each line of the changes to `say`.
+/// What is told of a directory that was made for the run.
+pub(super) fn made(course: &Course, voice: &Voice) -> Option<String> {
+    let has_columns = voice.format.as_ref().is_some_and(Format::has_columns);
+    let made = course.made.as_deref().filter(|_| voice.opening || has_columns)?;
+    Some(format!("created directory {}", crate::path::Escaped(made)))
+}
+
+/// Gives each line of the changes that was not told yet to `say`.
 pub(super) fn changes(
     summary: &Summary,
     course: &Course,
     voice: &Voice,
     mut say: impl FnMut(String) -> io::Result<()>,
 ) -> io::Result<()> {
-    let Some(format) = &voice.format else { return Ok(()) };
-    let unchanged = voice.unchanged.then(|| root_of(summary));
-    for line in lines::lines(&summary.items, summary.source.as_ref(), unchanged) {
-        match line.change {
-            None if !format.has_columns() => {
-                if line.kind != Kind::Dir {
-                    say(format!("{} is uptodate", bare_name(&line, &course.setting)))?;
-                }
-            }
-            Some(Change::Deleted) if !voice.deletions => {}
-            _ if !format.has_columns() && course.named.contains(&line.path) => {}
-            // Without columns, as in rsync, a name is told if what it stands for is new, or if it is a directory.
-            Some(Change::Meta(_)) if !format.has_columns() && line.kind != Kind::Dir => {}
-            _ => say(format.line(&line, &course.setting))?,
-        }
+    if voice.format.is_none() {
+        return Ok(());
     }
-    Ok(())
+    let unchanged = voice.unchanged.then(|| root_of(summary.shape.as_ref()));
+    let lines = lines::lines(&summary.items, summary.source.as_ref(), unchanged);
+    let mut lines = lines.into_iter().filter(|line| !course.told || line.change.is_none());
+    lines.try_for_each(|each| line(&each, course, voice).map_or(Ok(()), &mut say))
+}
+
+/// What is told of a path, if something is.
+pub(super) fn line(line: &Line<'_>, course: &Course, voice: &Voice) -> Option<String> {
+    let format = voice.format.as_ref()?;
+    match line.change {
+        None if !format.has_columns() => {
+            (line.kind != Kind::Dir).then(|| format!("{} is uptodate", bare_name(line, &course.setting)))
+        }
+        Some(Change::Deleted) if !voice.deletions => None,
+        _ if !format.has_columns() && course.named.contains(&line.path) => None,
+        // Without columns, as in rsync, a name is told if what it stands for is new, or if it is a directory.
+        Some(Change::Meta(_)) if !format.has_columns() && line.kind != Kind::Dir => None,
+        _ => Some(format.line(line, &course.setting)),
+    }
 }
 
 fn bare_name(line: &Line<'_>, setting: &Setting) -> String {
@@ -166,8 +184,8 @@ fn bare_name(line: &Line<'_>, setting: &Setting) -> String {
 }
 
 /// Whether a run's root directory is part of what it is about.
-pub(super) fn root_of(summary: &Summary) -> Root {
-    if matches!(summary.shape, Some(Shape::File(_) | Shape::Names)) { Root::Untold } else { Root::Told }
+pub(super) fn root_of(shape: Option<&Shape>) -> Root {
+    if matches!(shape, Some(Shape::File(_) | Shape::Names)) { Root::Untold } else { Root::Told }
 }
 
 fn in_short(summary: &Summary, elapsed: Duration, dry_run: bool) -> String {

@@ -21,7 +21,7 @@ pub(super) fn stats(
     human: Human,
 ) -> io::Result<()> {
     let report = &summary.report;
-    let root = u64::from(root_of(summary) == Root::Told);
+    let root = u64::from(root_of(summary.shape.as_ref()) == Root::Told);
     let Totals { files, dirs, symlinks, devices, specials, .. } =
         summary.source.as_ref().map(Snapshot::totals).unwrap_or_default();
     let listed = Beside { dirs: dirs + root, symlinks, devices, specials };

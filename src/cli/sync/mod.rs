@@ -41,6 +41,7 @@ use super::error::{self, Usage};
 use super::format::Setting;
 use super::interrupt::Interrupt;
 use super::itemize::View;
+use super::live::Live;
 use super::location::{Location, Server};
 use super::progress::Progress;
 use super::report::{self, Course, Voice};
@@ -50,7 +51,7 @@ use crate::net::{Home, Link};
 use crate::path::Name;
 use crate::scan::Mounts;
 use crate::sync::client::{self, Remote};
-use crate::sync::{Options, Summary, resolve, sync_dirs};
+use crate::sync::{Listener, Options, Summary, resolve, sync_dirs};
 
 /// Make DST what SRC is, or several of them together.
 ///
@@ -171,18 +172,23 @@ fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
         let dry = Options { dry_run: true, itemize: true, hash_first: true, ..run.options.clone() };
         planned.check(&Plan::of(&run.sync(from.clone(), to.clone(), &dry)?)?)?;
     }
-    let result = run.sync(from, to, &run.options);
+    // Until the trees are switched, nothing has been done.
+    let at_once = !run.options.writing.atomic;
+    let live = Arc::new(Live::new(voice, log, course.clone(), progress.clone(), at_once));
+    let result = run.sync(from, to, &args.telling(&run.options, voice, &live));
     progress.finish();
-    let summary = result?;
+    let log = live.finish();
+    let (summary, log) = (result?, log?);
     report::problems(&summary.problems);
     if let Some(path) = &args.output.write_plan {
         Plan::of(&summary)?.write(path)?;
     }
     let (named, scanned) = (progress.named(), progress.scanned());
     let course = Course { opened, named, scanned, ..course.of(&summary, started.elapsed()) };
-    report::tell(&summary, &course, voice)?;
+    let told = |told| Course { told, ..course.clone() };
+    report::tell(&summary, &told(live.prints()), voice)?;
     if let Some(log) = log {
-        log.tell(&summary, &course)?;
+        log.tell(&summary, &told(live.logs()))?;
     }
     if summary.code != 0 {
         eprintln!("syncline: error: {} paths could not be made equal", report::failed(&summary));
@@ -223,6 +229,15 @@ impl Args {
         Ok(options)
     }
 
+    /// How a run is told while it goes on, and what of it is kept for the end.
+    fn telling(&self, options: &Options, voice: &Voice, live: &Arc<Live>) -> Options {
+        let lines = voice.format.is_some() && (!live.prints() || voice.unchanged);
+        let logs = self.output.logs() && !live.logs();
+        let itemize = lines || logs || self.output.write_plan.is_some();
+        let listener = (live.prints() || live.logs()).then(|| live.clone() as Arc<dyn Listener>);
+        Options { itemize, listener, ..options.clone() }
+    }
+
     /// What is known of a run before it begins.
     fn course(&self, from: &Origin, to: &Location, target: &OsStr) -> Course {
         let is_remote = !matches!(to, Location::Local(_));
@@ -260,6 +275,7 @@ impl Run {
                     resolve::make_path(&to, &shape)?;
                 }
                 let destination = resolve::destination(&to, &shape, options.dry_run)?;
+                options.opened(&shape);
                 let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
                 Summary { shape: Some(shape), ..summary }
             }

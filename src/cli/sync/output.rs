@@ -39,7 +39,8 @@ pub(super) struct Output {
     #[arg(long, visible_alias = "no-i", overrides_with = "itemize_changes")]
     no_itemize_changes: bool,
 
-    /// A line a change, in this form: %i %n %f %L %l %o %M %B %U %G %C %t %p, with rsync's widths.
+    /// A line a change, in this form: %i %n %f %L %l %o %M %B %U %G %C %t %p, with rsync's widths. A form with %C is
+    /// told when the run ends.
     #[arg(long, alias = "log-format", value_name = "FORMAT", value_parser = format)]
     out_format: Option<Format>,
 

@@ -369,7 +369,6 @@ impl Receiver {
         let links = self.links(&mirror)?;
         self.tell_replaced();
         let (deletions, withheld) = self.deletions();
-        self.note_root();
         let profile = self.own.profile();
         let dirs = self
             .places
@@ -395,7 +394,7 @@ impl Receiver {
     }
 
     /// Tells what becomes of the root directory itself, which no count has.
-    fn note_root(&mut self) {
+    pub(super) fn note_root(&mut self) {
         if self.options.single {
             return;
         }

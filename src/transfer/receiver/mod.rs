@@ -500,6 +500,7 @@ impl Receiver {
     fn start(&mut self, meta: Meta) -> Result<(), ProtocolError> {
         let own_meta = self.own.meta();
         self.place_dir(DirId::ROOT, Some(DirId::ROOT), own_meta, meta);
+        self.note_root();
         if self.theirs.root.is_some() && self.theirs.root == self.own.root() {
             self.adopted = true;
             self.is_mirror = self.own.is_all_counted();
@@ -642,6 +643,19 @@ impl Receiver {
     #[must_use]
     pub fn path(&self, place: &Place) -> RelPath {
         self.dir_path(place.dir).join(&place.name)
+    }
+
+    /// What the sender has at a path, as far as it has said so; nothing any more once it was
+    /// [finished](Receiver::finish).
+    #[must_use]
+    pub fn entry(&self, path: &RelPath) -> Option<&Entry> {
+        self.mirror.as_ref()?.find_path(path)
+    }
+
+    /// The sender's metadata of its root directory.
+    #[must_use]
+    pub fn root_meta(&self) -> Meta {
+        self.places.first().map_or_else(Meta::default, |root| root.meta)
     }
 
     fn dir_path(&self, dir: DirId) -> RelPath {

@@ -35,7 +35,7 @@ fn lines_name_paths_below_the_destination() {
     };
     let told = lines(&["src/a", "top", "dst/"]);
     let (dirs, others): (Vec<_>, Vec<_>) = told.into_iter().partition(|line| line.ends_with(" a/"));
-    assert_eq!(others, ["*deleting   a/extra", ">f+++++++++ top", ">f+++++++++ a/f", ">f+++++++++ a/g"]);
+    assert_eq!(others, [">f+++++++++ top", ">f+++++++++ a/f", ">f+++++++++ a/g", "*deleting   a/extra"]);
     assert!(dirs.len() <= 1, "{dirs:?}");
     let told = lines(&["-R", "src/./b/c", "new/"]);
     assert!(

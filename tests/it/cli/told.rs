@@ -4,11 +4,12 @@
 //! that only this program has.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::bench::{Bench, noise};
+use super::bench::{Bench, noise, terminate};
 use crate::bed::can_run;
 
 /// rsync in the bench's folder, and what it printed; `None`, with a reason printed, where there is none.
@@ -84,7 +85,7 @@ fn changed(bench: &Bench) {
 }
 
 /// Output without what differs by its nature: numbers of the wire and of clocks, and lines that rsync has not.
-/// How soon rsync tells of deletions below the root is a race between its processes: all stand first here.
+/// In which order changes are decided on is another in each program: their lines are sorted here.
 fn comparable(text: &str) -> Vec<String> {
     let ours = [
         "root ",
@@ -104,8 +105,9 @@ fn comparable(text: &str) -> Vec<String> {
         "Literal data: ",
         "Matched data: ",
     ];
-    let deletes =
-        |line: &String| ["*deleting", "deleting ", "del. "].iter().any(|word| line.starts_with(word));
+    let begins = |line: &String| {
+        ["sending incremental", "created directory"].iter().any(|start| line.starts_with(start))
+    };
     let lines = text.lines().filter(|line| !ours.iter().chain(&theirs).any(|start| line.starts_with(start)));
     let lines = lines
         .map(|line| {
@@ -120,8 +122,10 @@ fn comparable(text: &str) -> Vec<String> {
             }
         })
         .collect::<Vec<_>>();
-    let (mut told, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| deletes(line));
-    told.extend(others);
+    let begin = lines.iter().take_while(|line| begins(line)).count();
+    let end = lines.iter().position(String::is_empty).unwrap_or(lines.len());
+    let mut told = lines;
+    told[begin..end.max(begin)].sort();
     told
 }
 
@@ -397,4 +401,61 @@ fn a_flag_that_is_not_here_is_refused_with_what_to_use() {
         bench.ok(&["sync", "-rs8", "--fsync", "--no-i-r", "--msgs2stderr", "--debug=none", "src/", "dst"]);
     assert_eq!(told.out, "");
     bench.assert_equal("src", "dst");
+}
+
+#[test]
+fn a_change_is_told_while_the_run_goes_on() {
+    let bench = Bench::new();
+    bench.write("src/dir/small", "x");
+    // Hours, at this rate.
+    bench.write("src/large", noise(1, 4_000_000));
+    for dst in ["served", "back"] {
+        bench.write(&format!("{dst}/dir/old"), "old");
+    }
+    let daemon = bench.serve(&["to=served:rw", "from=src:ro"]);
+    let (to, from) = (daemon.url("to/"), daemon.url("from/"));
+    bench.ok(&["sync", "--accept-new", "-n", &from, "back"]);
+    for (ends, sign) in [(["src/", "here"], ">"), (["src/", &to], "<"), ([&from, "back"], ">")] {
+        let flags = ["sync", "-vi", "--bwlimit=1", "--no-compress", "--log-file=log"];
+        let mut command = bench.command("home", &[&flags[..], &ends].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let told: Vec<String> = lines.by_ref().take_while(|line| !line.ends_with("dir/small")).collect();
+        assert!(child.try_wait().unwrap().is_none(), "{ends:?}: {told:?}");
+        assert!(told.contains(&format!("{sign}f+++++++++ large")), "{ends:?}: {told:?}");
+        terminate(&child);
+        child.wait().unwrap();
+        assert!(bench.read("log").contains(&format!("] {sign}f+++++++++ large\n")));
+        fs::remove_file(bench.path("log")).unwrap();
+    }
+}
+
+#[test]
+fn what_is_in_a_directory_is_told_behind_it_and_before_it_when_it_goes() {
+    let bench = bench();
+    changed(&bench);
+    let told = bench.ok(&["sync", "-i", "--delete", "src/", "ours"]).out;
+    let at =
+        |end: &str| told.lines().position(|line| line.ends_with(end)).unwrap_or_else(|| panic!("{told}"));
+    for (first, second) in [
+        (" ./", " file"),
+        (" a-b/", " a-b/x"),
+        (" dir/", " dir/sub/"),
+        (" old/deep/f", " old/deep/"),
+        (" old/deep/", " old/"),
+    ] {
+        assert!(at(first) < at(second), "{told}");
+    }
+}
+
+#[test]
+fn a_format_with_the_hash_of_a_file_is_told_when_it_is_known() {
+    let bench = bench();
+    let told = bench.ok(&["sync", "--no-index", "--out-format=%C %n", "src/", "dst"]).out;
+    for name in ["file", "dir/large"] {
+        let tree = bench.ok(&["tree", &format!("src/{name}")]).out;
+        let line = told.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap();
+        let (hash, _) = line.split_once(' ').unwrap();
+        assert!(hash.len() == 64 && tree.contains(hash), "{line}");
+    }
 }
