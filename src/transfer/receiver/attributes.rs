@@ -31,6 +31,7 @@ impl Receiver {
     #[must_use]
     pub fn with_sets(mut self, sets: Sets) -> Receiver {
         self.attributes.sets.extend(sets);
+        self.note_root();
         self
     }
 
@@ -69,7 +70,13 @@ impl Receiver {
             let id = id.ok_or_else(|| violation("attributes that were not told, or of nothing"))?;
             self.attributes.of.insert(*entry, id);
         }
+        self.note_root();
         Ok(())
+    }
+
+    /// Whether it is known which attributes metadata stands for.
+    pub(super) fn knows_attributes(&self, meta: Meta) -> bool {
+        self.attributes.sets.get(meta.attributes).is_some()
     }
 
     /// What differs of metadata of which only what counts is left.

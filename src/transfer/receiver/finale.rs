@@ -356,6 +356,7 @@ impl Receiver {
             mirror.refresh();
         }
         self.finished = true;
+        self.note_root();
         for (place, own) in std::mem::take(&mut self.unknown_links) {
             if let Some(id) = mirror.find(place.dir, &place.name) {
                 self.linked(place, mirror.entry(id), own);
@@ -393,12 +394,15 @@ impl Receiver {
         })
     }
 
-    /// Tells what becomes of the root directory itself, which no count has.
+    /// Tells what becomes of the root directory itself, which no count has, once: as soon as it is known which
+    /// attributes it gets, or in the end.
     pub(super) fn note_root(&mut self) {
-        if self.options.single {
+        let DirPlace { was, meta, .. } = self.places[0];
+        let is_known = self.finished || self.knows_attributes(was) && self.knows_attributes(meta);
+        if self.options.single || self.root_noted || !is_known {
             return;
         }
-        let DirPlace { was, meta, .. } = self.places[0];
+        self.root_noted = true;
         let profile = self.own.profile();
         let (was, meta) = (profile.dir_meta(was), profile.dir_meta(meta));
         self.report.root_made = self.options.made;

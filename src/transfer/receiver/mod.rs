@@ -359,6 +359,8 @@ pub struct Receiver {
     adopted: bool,
     /// And nothing is here that it does not count: no other mirror is built, which would cost as much as the scan did.
     is_mirror: bool,
+    /// What becomes of the root directory itself was told.
+    root_noted: bool,
     ready: VecDeque<Output>,
     wanted: Wanted,
     items: Vec<Item>,
@@ -469,6 +471,7 @@ impl Receiver {
             finished: false,
             adopted: false,
             is_mirror: false,
+            root_noted: false,
             ready: VecDeque::new(),
             wanted: Wanted::default(),
             items: Vec::new(),
