@@ -32,7 +32,7 @@ impl Stage {
         for (dir, Before { mtime, mode }) in std::mem::take(&mut *lock(&self.before)) {
             // A directory that is no longer there needs nothing.
             let Ok(handle) = handles.mirror(dir) else { continue };
-            let mut attrs = Attrs { mode, mtime: Some(mtime), owner: None };
+            let mut attrs = Attrs { mode, mtime: Some(mtime), ..Attrs::default() };
             act(&handle, dir, &mut attrs);
             let _ = handle.set_attrs_self(&attrs); // the first error said why the run ended
         }

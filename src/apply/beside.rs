@@ -233,5 +233,6 @@ fn like(here: &Pair) -> io::Result<()> {
     let (was, is) = (here.from.stat_self()?, here.to.stat_self()?);
     let owner = ((was.uid, was.gid) != (is.uid, is.gid)).then_some((was.uid, was.gid));
     copy::copy_attributes((&*here.from, None), (&*here.to, None))?;
-    here.to.set_attrs_self(&Attrs { owner, mode: Some(was.mode), mtime: Some(was.mtime) })
+    let attrs = Attrs { owner, mode: Some(was.mode), mtime: Some(was.mtime), ..Attrs::default() };
+    here.to.set_attrs_self(&attrs)
 }

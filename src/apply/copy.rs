@@ -122,5 +122,5 @@ pub(super) fn copy_name(
     // As far as they may be set, and the other file system has them.
     let _ = target.set_attrs(new_name, &Attrs { owner, ..Attrs::default() });
     let _ = copy_attributes((&**dir, Some(name)), (target, Some(new_name)));
-    target.set_attrs(new_name, &Attrs { owner: None, mode, mtime: Some(stat.mtime) })
+    target.set_attrs(new_name, &Attrs { owner: None, mode, mtime: Some(stat.mtime), atime: Some(stat.atime) })
 }

@@ -12,7 +12,7 @@ use super::patch::{self, Assembly};
 use super::stage::{HANDLES_MAX, Handles, Made, Rename, Stage, lock};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::fs::sparse::sparse;
-use crate::fs::{Attrs, DirRef, File, FileRef, Kind, Stat};
+use crate::fs::{Attrs, DirRef, File, FileRef, Kind, Stat, Time};
 use crate::hash::{Domain, Hash};
 use crate::path::Name;
 use crate::snapshot::{EntryId, Meta, Profile};
@@ -723,6 +723,8 @@ pub(super) fn attrs(profile: Profile, stat: &Stat, meta: Meta) -> Attrs {
         // Changing the owner may clear bits, so the mode is set again after it.
         mode: (chown || stat.mode != mode).then_some(mode),
         mtime: (timed && stat.mtime != meta.mtime).then_some(meta.mtime),
+        atime: (profile.has_atime(stat.kind) && stat.atime.secs != meta.atime)
+            .then_some(Time { secs: meta.atime, nanos: 0 }),
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `>f+++++++++` | a file was created; `<` where it went to another machine |
 //! | `cd+++++++++`, `cL+++++++++` | a directory was, or a symbolic link; `cD` a device, `cS` a FIFO or socket |
 //! | `hf+++++++++` | a further name of a hard-linked file was |
-//! | `>f.st......` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group, `a` ACL, `x` other attributes |
+//! | `>f.st......` | a file changed: `s` size, `t` time, `p` mode, `o` owner, `g` group, `u` access time, `a` ACL, `x` other attributes |
 //! | `>fc........` | only its bytes did; with `--checksum` there is a `c` before `s` and `t` too |
 //! | `cLc.t......` | a symbolic link has another target |
 //! | `.f..t......` | metadata changed and nothing else |
@@ -63,7 +63,7 @@ fn letter(kind: Kind) -> char {
 }
 
 fn fields(content: bool, size: bool, meta: MetaChange) -> String {
-    let MetaChange { mode, uid, gid, mtime, attributes, acls } = meta;
+    let MetaChange { mode, uid, gid, mtime, atime, attributes, acls } = meta;
     let fields = [
         (content, 'c'),
         (size, 's'),
@@ -71,7 +71,7 @@ fn fields(content: bool, size: bool, meta: MetaChange) -> String {
         (mode, 'p'),
         (uid, 'o'),
         (gid, 'g'),
-        (false, 'u'),
+        (atime, 'u'),
         (acls, 'a'),
         (attributes, 'x'),
     ];
@@ -114,7 +114,15 @@ mod tests {
     #[test]
     fn lines_have_rsync_s_columns() {
         let mtime = MetaChange { mtime: true, ..MetaChange::default() };
-        let all = MetaChange { mode: true, uid: true, gid: true, mtime: true, attributes: true, acls: true };
+        let all = MetaChange {
+            mode: true,
+            uid: true,
+            gid: true,
+            mtime: true,
+            atime: true,
+            attributes: true,
+            acls: true,
+        };
         let none = MetaChange::default();
         let updated = |size, meta| Some(Change::Updated { size, meta });
         let from = RelPath::new(b"old").unwrap();
@@ -130,7 +138,7 @@ mod tests {
             (Kind::Link, updated(true, none), "hf.s.......", "hfcs......."),
             (Kind::Symlink, updated(false, mtime), "cLc.t......", "cLc.t......"),
             (Kind::File, Some(Change::Meta(mtime)), ".f..t......", ".f..t......"),
-            (Kind::Dir, Some(Change::Meta(all)), ".d..tpog.ax", ".d..tpog.ax"),
+            (Kind::Dir, Some(Change::Meta(all)), ".d..tpoguax", ".d..tpoguax"),
             (Kind::Dir, Some(Change::Moved { from }), "md.........", "md........."),
             (Kind::File, Some(Change::Deleted), "*deleting  ", "*deleting  "),
             (Kind::Symlink, None, ".L         ", ".L         "),

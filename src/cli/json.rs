@@ -68,10 +68,11 @@ pub(super) fn item(item: &Item) -> Map<String, Value> {
 }
 
 fn names(size: bool, meta: MetaChange) -> Value {
-    let MetaChange { mode, uid, gid, mtime, attributes, acls } = meta;
+    let MetaChange { mode, uid, gid, mtime, atime, attributes, acls } = meta;
     let fields = [
         (size, "size"),
         (mtime, "mtime"),
+        (atime, "atime"),
         (mode, "mode"),
         (uid, "uid"),
         (gid, "gid"),

@@ -101,6 +101,8 @@ pub struct Stat {
     pub size: u64,
     /// Last change of the contents.
     pub mtime: Time,
+    /// Last access, as far as the file system keeps it.
+    pub atime: Time,
     /// Last change of contents or metadata; only the kernel sets it.
     pub ctime: Time,
     /// Device number.
@@ -120,8 +122,10 @@ pub struct Attrs {
     pub owner: Option<(u32, u32)>,
     /// Permission bits, at most 0o7777. Ignored for symbolic links.
     pub mode: Option<u32>,
-    /// Modification time; the access time is left alone.
+    /// Modification time.
     pub mtime: Option<Time>,
+    /// Access time.
+    pub atime: Option<Time>,
 }
 
 /// A shared handle of an open directory.
@@ -166,6 +170,10 @@ pub trait Dir: Send + Sync {
     fn open_dir(&self, name: &Name) -> io::Result<DirRef>;
     /// Opens a regular file for reading, without blocking on FIFOs. `EINVAL` if it is not a regular file.
     fn open_file(&self, name: &Name) -> io::Result<FileRef>;
+    /// The same; where this process may, so that reading leaves the access time alone.
+    fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
+        self.open_file(name)
+    }
     /// Opens an existing regular file for reading and writing.
     fn open_file_rw(&self, name: &Name) -> io::Result<FileRef>;
     /// Creates a file that must not exist, for reading and writing, with exactly this mode whatever the umask; with

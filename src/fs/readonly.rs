@@ -60,6 +60,10 @@ impl<V: View> Dir for ReadOnly<V> {
         let (dir, name) = self.0.real(name)?;
         dir.open_file(&name)
     }
+    fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
+        let (dir, name) = self.0.real(name)?;
+        dir.open_file_quietly(&name)
+    }
     fn open_file_rw(&self, _: &Name) -> io::Result<FileRef> {
         refused()
     }

@@ -140,7 +140,7 @@ pub(crate) fn restore(dir: &dyn Dir, before: &Stat) -> io::Result<()> {
     let now = dir.stat_self()?;
     let mode = (now.mode != before.mode).then_some(before.mode);
     let mtime = (now.mtime != before.mtime).then_some(before.mtime);
-    dir.set_attrs_self(&Attrs { mode, mtime, owner: None })
+    dir.set_attrs_self(&Attrs { mode, mtime, ..Attrs::default() })
 }
 
 /// Exchanges two names by three renames, where the file system has no better: for a moment one of them is

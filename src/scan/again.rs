@@ -110,6 +110,7 @@ impl Options {
         self.side == Side::Sender
             && self.named.is_none()
             && !self.profile.attributes()
+            && !self.profile.atimes()
             && self.select.decides_by_name()
     }
 }

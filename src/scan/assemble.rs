@@ -177,6 +177,10 @@ pub(super) fn assemble(
         linked: Vec::new(),
     };
     scan.note_linked(&linked);
-    scan.tie(linked);
+    if options.separate {
+        scan.snapshot.refresh();
+    } else {
+        scan.tie(linked);
+    }
     Ok(scan)
 }

@@ -94,6 +94,8 @@ pub struct Options {
     /// What was named, where not everything takes part. At a sender it is an error that such a name is not there; a
     /// receiver deletes none that is not in a directory which is entered.
     pub named: Option<Arc<Named>>,
+    /// Names of one inode are files of their own.
+    pub separate: bool,
     /// A receiver may delete directories that are not entered, so it has to know what is in them.
     pub deletes: bool,
     /// Threads that walk, and threads that hash; at least one.
@@ -115,6 +117,7 @@ impl Options {
             base: Vec::new(),
             only: None,
             named: None,
+            separate: false,
             deletes: false,
             threads: 2,
             now,
@@ -285,8 +288,8 @@ impl Scan {
         };
         let others = self.others.get(&id).map_or(&[][..], Vec::as_slice);
         for &id in [id].iter().chain(others) {
-            let attributes = self.snapshot.entry(id).meta.attributes;
-            let meta = Meta { attributes, ..meta_of(&seen.stat) };
+            let Meta { attributes, atime, .. } = self.snapshot.entry(id).meta;
+            let meta = Meta { attributes, atime, ..meta_of(&seen.stat) };
             self.snapshot.set_file(id, seen.stat.size, meta, Some(root));
             self.prints[id.0 as usize] = Fingerprint::of(&seen.stat);
             self.racy[id.0 as usize] = seen.is_racy();
@@ -301,7 +304,8 @@ impl Scan {
     pub fn stat_of(&self, id: EntryId) -> Stat {
         let entry = self.snapshot.entry(id);
         let Fingerprint { dev, ino, size, mtime, ctime } = self.prints[id.0 as usize];
-        let Meta { mode, uid, gid, .. } = entry.meta;
+        let Meta { mode, uid, gid, atime, .. } = entry.meta;
+        let atime = Time { secs: atime, nanos: 0 };
         let kind = match entry.node {
             Node::File { .. } => Kind::File,
             Node::Dir { .. } => Kind::Dir,
@@ -309,7 +313,7 @@ impl Scan {
             Node::Special { what, .. } => Kind::Special(what),
         };
         let rdev = if let Node::Special { rdev, .. } = entry.node { rdev } else { Rdev::default() };
-        Stat { kind, mode, uid, gid, size, mtime, ctime, dev, ino, nlink: 1, rdev }
+        Stat { kind, mode, uid, gid, size, mtime, atime, ctime, dev, ino, nlink: 1, rdev }
     }
 
     /// The chunks of a file, in order; `None` while its root is not known, or if its list was not kept.
@@ -355,7 +359,7 @@ impl Scan {
     }
 }
 
-/// What of a stat is metadata: everything but the extended attributes.
+/// What of a stat is metadata whatever the profile.
 fn meta_of(stat: &Stat) -> Meta {
     let Stat { mode, uid, gid, mtime, .. } = *stat;
     Meta { mode, uid, gid, mtime, ..Meta::default() }

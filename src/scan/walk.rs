@@ -493,7 +493,8 @@ impl Walk<'_> {
             Kind::Symlink | Kind::Special(_) | Kind::Hidden => false,
         };
         let list = proven.and_then(|proven| proven.chunks);
-        let entry = Entry { name, meta: meta_of(stat), node };
+        let atime = if self.options.profile.has_atime(stat.kind) { stat.atime.secs } else { 0 };
+        let entry = Entry { name, meta: Meta { atime, ..meta_of(stat) }, node };
         Ok(Some(Found { entry, print, nlink: stat.nlink, is_racy, list, standing: Standing::default() }))
     }
 

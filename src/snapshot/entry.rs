@@ -25,6 +25,8 @@ pub struct Meta {
     pub gid: u32,
     /// Modification time.
     pub mtime: Time,
+    /// Access time in whole seconds, of what is neither directory nor symbolic link.
+    pub atime: i64,
     /// Extended attributes, ACLs among them.
     pub attributes: AttributesId,
 }
@@ -36,6 +38,9 @@ impl Meta {
         bytes.extend_from_slice(&self.gid.to_le_bytes());
         bytes.extend_from_slice(&self.mtime.secs.to_le_bytes());
         bytes.extend_from_slice(&self.mtime.nanos.to_le_bytes());
+        if profile.atimes() {
+            bytes.extend_from_slice(&self.atime.to_le_bytes());
+        }
         if profile.attributes() {
             bytes.extend_from_slice(&self.attributes.0);
         }

@@ -3,7 +3,7 @@
 use super::attributes::{Class, class};
 use super::entry::{DIR, FILE, SYMLINK};
 use super::{AttributesId, Entry, Meta, Node};
-use crate::fs::{Special, Time};
+use crate::fs::{Kind, Special, Time};
 
 /// Which metadata counts. What a profile leaves out is read as zero on both ends, and left alone where it is.
 ///
@@ -54,6 +54,7 @@ impl Profile {
     const USER_ATTRIBUTES: u16 = 1 << 11;
     const ROOT_ATTRIBUTES: u16 = 1 << 12;
     const ACLS: u16 = 1 << 13;
+    const ATIMES: u16 = 1 << 14;
     /// The bits that add.
     const ADDS: u16 = Profile::OWNER
         | Profile::SETID
@@ -62,7 +63,8 @@ impl Profile {
         | Profile::SPECIALS
         | Profile::USER_ATTRIBUTES
         | Profile::ROOT_ATTRIBUTES
-        | Profile::ACLS;
+        | Profile::ACLS
+        | Profile::ATIMES;
 
     /// A profile; `owner`: numeric owner and group count. `setid`: the setuid and setgid bits count.
     #[must_use]
@@ -128,6 +130,25 @@ impl Profile {
     #[must_use]
     pub fn with_acls(self) -> Profile {
         Profile(self.0 | Profile::ACLS)
+    }
+
+    /// The same, and access times count.
+    #[must_use]
+    pub fn with_atimes(self) -> Profile {
+        Profile(self.0 | Profile::ATIMES)
+    }
+
+    /// Whether access times count.
+    #[must_use]
+    pub fn atimes(self) -> bool {
+        self.0 & Profile::ATIMES != 0
+    }
+
+    /// Whether the access time of a name of this kind counts: that of a directory or a symbolic link is only when it
+    /// was looked at last.
+    #[must_use]
+    pub fn has_atime(self, kind: Kind) -> bool {
+        self.atimes() && matches!(kind, Kind::File | Kind::Special(_))
     }
 
     /// Whether any extended attributes count.
@@ -229,7 +250,7 @@ impl Profile {
     }
 
     /// The profile as a number: bit 0 owner and group, bit 1 setuid and setgid, bit 8 executability, bit 9 device
-    /// nodes, bit 10 FIFOs and sockets, bits 11 to 13 extended attributes: the user's, root's, ACLs; without: bit 2 owner, 3 group, 4 permission bits, 5 times, 6 those of
+    /// nodes, bit 10 FIFOs and sockets, bits 11 to 13 extended attributes: the user's, root's, ACLs, bit 14 access times; without: bit 2 owner, 3 group, 4 permission bits, 5 times, 6 those of
     /// directories, 7 those of symbolic links.
     #[must_use]
     pub fn bits(self) -> u16 {
@@ -239,7 +260,7 @@ impl Profile {
     /// The profile that `bits` stand for, or `None` if an unknown bit is set.
     #[must_use]
     pub fn from_bits(bits: u16) -> Option<Profile> {
-        (bits < 1 << 14).then_some(Profile(bits))
+        (bits < 1 << 15).then_some(Profile(bits))
     }
 
     /// What of a file's or directory's permission bits counts, where any do.
@@ -272,6 +293,7 @@ impl Profile {
             uid: if self.uid() { meta.uid } else { 0 },
             gid: if self.gid() { meta.gid } else { 0 },
             mtime: if timed { meta.mtime } else { Time::default() },
+            atime: if self.atimes() && !matches!(kind, DIR | SYMLINK) { meta.atime } else { 0 },
             attributes: if self.attributes() { meta.attributes } else { AttributesId::default() },
         }
     }
@@ -306,6 +328,7 @@ mod tests {
         uid: 7,
         gid: 8,
         mtime: Time { secs: 9, nanos: 10 },
+        atime: 0,
         attributes: AttributesId([0; 20]),
     };
 
@@ -332,6 +355,26 @@ mod tests {
         ] {
             assert_eq!(profile.normalize(META, kind), expected, "{profile:?} {kind}");
         }
+    }
+
+    #[test]
+    fn access_times_count_where_they_are_wished_and_are_not_those_of_looking() {
+        let read = Meta { atime: 11, ..META };
+        let all = Profile::new(true, true);
+        for (profile, kind, expected) in [
+            (all, FILE, META),
+            (all.with_atimes(), FILE, read),
+            (all.with_atimes(), DIR, META),
+            (all.with_atimes(), SYMLINK, Meta { mode: 0, ..META }),
+        ] {
+            assert_eq!(profile.normalize(read, kind), expected, "{profile:?} {kind}");
+        }
+        let encoded = |profile| {
+            let mut bytes = Vec::new();
+            read.encode_into(profile, &mut bytes);
+            bytes
+        };
+        assert_eq!(encoded(all.with_atimes()), [encoded(all), 11_i64.to_le_bytes().to_vec()].concat());
     }
 
     #[test]
@@ -380,6 +423,6 @@ mod tests {
         assert_eq!(encoded(Profile::new(true, true)), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_devices().with_specials()), [1, 3]);
         assert_eq!(encoded(Profile::new(true, true).with_executability()), [2, 3, 1]);
-        assert_eq!(Profile::from_bits(1 << 14), None);
+        assert_eq!(Profile::from_bits(1 << 15), None);
     }
 }

@@ -3,7 +3,7 @@
 //! A name goes if the receiver has neither left it as it was there, nor failed to make it, and if the file is still
 //! what was scanned or read: bytes that are at the destination and proven, or nothing is removed. Directories stay.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Problem, Tree};
 use crate::fs::walk;
@@ -19,11 +19,10 @@ pub(super) fn remove(tree: &Tree, left: &HashSet<RelPath>) -> Vec<Problem> {
         return problems;
     }
     let snapshot = &tree.scan.snapshot;
-    let linked = snapshot.all_entries().iter().filter_map(|entry| match &entry.node {
-        Node::File { link: Some(first), .. } => Some(&**first),
-        _ => None,
-    });
-    let linked: HashSet<&RelPath> = linked.collect();
+    let mut names: HashMap<(u64, u64), u32> = HashMap::new();
+    for print in &tree.scan.prints {
+        *names.entry((print.dev, print.ino)).or_default() += 1;
+    }
     let mut below = vec![(DirId::ROOT, RelPath::root())];
     while let Some((dir, path)) = below.pop() {
         let mut opened = None;
@@ -40,7 +39,7 @@ pub(super) fn remove(tree: &Tree, left: &HashSet<RelPath>) -> Vec<Problem> {
                 continue;
             }
             let was = &tree.scan.prints[id.0 as usize];
-            let is_linked = matches!(entry.node, Node::File { link: Some(_), .. }) || linked.contains(&at);
+            let is_linked = names.get(&(was.dev, was.ino)).is_some_and(|&names| names > 1);
             let handle = opened.get_or_insert_with(|| walk::open_path(&tree.place.root, &path));
             let removed = match handle {
                 Ok(handle) => match handle.stat(&entry.name) {

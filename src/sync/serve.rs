@@ -311,7 +311,7 @@ fn allowed(target: &Target, push: bool) -> Profile {
     };
     let may_make = !push || rustix::process::geteuid().is_root();
     let plain = Profile::new(owner && may_make, !push || setid).with_executability();
-    let plain = plain.with_user_attributes();
+    let plain = plain.with_user_attributes().with_atimes();
     // An ACL is a kind of owner; a capability is as good as setuid.
     let plain = if owner { plain.with_acls() } else { plain };
     let is_root = rustix::process::geteuid().is_root();

@@ -577,7 +577,9 @@ impl Worker<'_> {
         let (root, chunks) = result?;
         Worker::unchanged(&open, &seen)?;
         let Stat { size, mode, uid, gid, mtime, .. } = seen.stat;
-        let meta = MetaCoder::default().encode(Meta { mode, uid, gid, mtime, ..Meta::default() });
+        let atime = self.scan.snapshot.entry(file).meta.atime;
+        let meta = Meta { mode, uid, gid, mtime, atime, ..Meta::default() };
+        let meta = MetaCoder::default().encode(meta);
         if !self.make_room(0) {
             return Err(CUT);
         }

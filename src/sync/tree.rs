@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Around, Options, SyncError};
+use crate::fs::lens::Lens;
 use crate::fs::{DirRef, Time, os};
 use crate::path::{Escaped, Name, RelPath};
 use crate::scan::{self, Cache, Changed, Index, Key, Opener, Scan, ScanError, Side, rescan, scan};
@@ -156,7 +157,9 @@ impl Tree {
             true => options.destination_lens(),
             false => options.source_lens(!place.prefix.is_root())?,
         };
-        let seen = if lens.is_plain() { String::new() } else { format!("{lens:?}") };
+        // How files are read is no part of what is seen.
+        let shown = Lens { quiet: false, ..lens.clone() };
+        let seen = if shown.is_plain() { String::new() } else { format!("{shown:?}") };
         let place = Place { root: lens.on(place.root.clone()), ..place };
         let mut scanning = scan::Options::new(Arc::new(now));
         scanning.profile = profile;
@@ -167,6 +170,8 @@ impl Tree {
         scanning.threads = options.threads;
         scanning.only = place.only.clone();
         scanning.named = options.named.clone();
+        // A destination has such names parted where the source has them so.
+        scanning.separate = options.view.separate && !destination;
         scanning.deletes = options.delete || options.removal.force;
         let stat = place.root.stat_self().map_err(|error| root_error(&place.path, "stat", error))?;
         let cache = options.cache.clone().filter(|_| place.only.is_none()).map(|cache| {

@@ -40,13 +40,20 @@ impl Options {
             },
             named,
             munged: self.munge_links,
+            quiet: self.is_quiet(),
             owner: None,
         })
     }
 
     /// The lens for the destination.
     pub(super) fn destination_lens(&self) -> Lens {
-        Lens { munged: self.munge_links, owner: self.owned_by, ..Lens::default() }
+        let (munged, owner, quiet) = (self.munge_links, self.owned_by, self.is_quiet());
+        Lens { munged, quiet, owner, ..Lens::default() }
+    }
+
+    /// Whether reading a file must not show in it: where access times count, it would change them.
+    fn is_quiet(&self) -> bool {
+        self.view.quiet || self.profile.atimes()
     }
 }
 

@@ -51,7 +51,8 @@ fn write(profile: Profile, dir: &dyn Dir, rename: &Rename) -> io::Result<Written
     old.set_len(stat.size)?;
     let was = old.stat()?;
     let owner = ((was.uid, was.gid) != (stat.uid, stat.gid)).then_some((stat.uid, stat.gid));
-    old.set_attrs(&Attrs { owner, mode: Some(stat.mode), mtime: Some(stat.mtime) })?;
+    let atime = profile.atimes().then_some(stat.atime);
+    old.set_attrs(&Attrs { owner, mode: Some(stat.mode), mtime: Some(stat.mtime), atime })?;
     attributes::copy(profile, dir, &rename.temporary, &rename.name)?;
     old.close()?;
     dir.remove_file(&rename.temporary)?;

@@ -138,7 +138,7 @@ pub(super) fn build(root: &DirRef, tree: &Tree) {
     }
     for (at, spec) in tree.iter().rev().filter(|(_, spec)| !is_link(spec)) {
         let mode = (!matches!(spec.node, Node::Symlink(_))).then_some(spec.mode);
-        let attrs = Attrs { mode, mtime: Some(spec.mtime), owner: None };
+        let attrs = Attrs { mode, mtime: Some(spec.mtime), ..Attrs::default() };
         match at.split_last() {
             Some((parent, name)) => open(root, &parent).set_attrs(&name, &attrs).unwrap(),
             None => root.set_attrs_self(&attrs).unwrap(),
@@ -192,7 +192,8 @@ pub(super) fn capture(root: &DirRef) -> Tree {
 pub(super) fn stats(root: &DirRef) -> BTreeMap<RelPath, Stat> {
     let mut stats = BTreeMap::new();
     walk(root, |at, _, _, stat| {
-        stats.insert(at.clone(), stat);
+        // Looking changes the time of access.
+        stats.insert(at.clone(), Stat { atime: Time::default(), ..stat });
     });
     stats
 }

@@ -37,6 +37,7 @@ impl Worker {
             owner: wanted.owner.or(Some((stat.uid, stat.gid))),
             mode: wanted.mode.or(Some(stat.mode)),
             mtime: wanted.mtime.or(Some(stat.mtime)),
+            atime: wanted.atime.or(Some(stat.atime)),
         };
         match stat.kind {
             Kind::File => self.own_file(place, &stat, (&all, meta), root),

@@ -28,10 +28,6 @@ pub(super) struct Always {
     #[arg(short = '8', long = "8-bit-output", aliases = ["no-8-bit-output", "no-8"])]
     eight_bit_output: bool,
 
-    /// Hard links are always kept.
-    #[arg(short = 'H', long)]
-    hard_links: bool,
-
     /// Verified chunks of an interrupted run are always kept, and used by the next.
     #[arg(long)]
     partial: bool,

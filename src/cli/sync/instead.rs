@@ -39,7 +39,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--skip-compress"], "leave it out: what does not shrink goes as it is"),
     (&["--old-args", "--no-old-args"], "leave it out: names never go through a shell"),
     (&["--trust-sender", "--no-trust-sender"], "leave it out: whatever a sender says is always checked"),
-    (&["--open-noatime"], "mount the source with noatime"),
     (&["--copy-as"], "run the program as that user"),
     (&["--super", "--no-super"], "run the program as root where owners are to be kept"),
     (&["--fake-super"], "run the program as root where owners are to be kept"),
@@ -55,9 +54,8 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--temp-dir", "-T"], "leave it out: files are staged beside their place, to be renamed into it"),
-    (&["--atimes", "-U", "--crtimes", "-N"], "access and creation times are not copied yet"),
+    (&["--crtimes", "-N"], "this system cannot set creation times: leave it out"),
     (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
-    (&["--no-hard-links", "--no-H"], "hard links are always kept"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
     (
         &["--no-implied-dirs"],

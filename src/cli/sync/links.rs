@@ -1,4 +1,4 @@
-//! Symbolic links: kept as they are, unless a flag says otherwise.
+//! Symbolic and hard links: kept as they are, unless a flag says otherwise.
 
 use crate::sync::Options;
 
@@ -31,6 +31,14 @@ pub(super) struct Links {
     /// Make symbolic links so that they lead nowhere; sent from here, such links become what they were.
     #[arg(long)]
     munge_links: bool,
+
+    /// Keep hard links (default).
+    #[arg(short = 'H', long, overrides_with = "no_hard_links")]
+    hard_links: bool,
+
+    /// Make each name of a hard-linked file a file of its own; at DST such names are parted.
+    #[arg(long, visible_alias = "no-H", overrides_with = "hard_links")]
+    no_hard_links: bool,
 }
 
 impl Links {
@@ -41,6 +49,7 @@ impl Links {
         view.follow_unsafe = self.copy_unsafe_links;
         view.drop_unsafe = self.safe_links;
         view.drop_all = self.no_links;
+        view.separate = self.no_hard_links;
         options.munge_links = self.munge_links;
     }
 }

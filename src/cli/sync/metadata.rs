@@ -34,6 +34,22 @@ pub(super) struct Metadata {
     #[arg(long, visible_alias = "no-t", overrides_with = "times")]
     no_times: bool,
 
+    /// Keep access times of files, in whole seconds, and read without changing them, as far as permitted.
+    #[arg(short = 'U', long, action = clap::ArgAction::Count, overrides_with = "no_atimes")]
+    atimes: u8,
+
+    /// Undo a -U before it.
+    #[arg(long, visible_alias = "no-U", overrides_with = "atimes")]
+    no_atimes: bool,
+
+    /// Read files without changing their access times, as far as permitted; with -U it is always so.
+    #[arg(long, overrides_with = "no_open_noatime")]
+    open_noatime: bool,
+
+    /// Undo --open-noatime.
+    #[arg(long, overrides_with = "open_noatime")]
+    no_open_noatime: bool,
+
     /// Leave the times of directories alone.
     #[arg(short = 'O', long)]
     omit_dir_times: bool,
@@ -146,6 +162,7 @@ impl Metadata {
         options.view.users = map(Of::Users, user, &self.usermap)?;
         options.view.groups = map(Of::Groups, group, &self.groupmap)?;
         options.view.numeric_ids = self.numeric_ids;
+        options.view.quiet = self.open_noatime;
         if self.xattrs > 1 {
             return Err(Usage::new("-XX: what rsync keeps in attributes for itself is not copied")
                 .hint("-X is there"));
@@ -170,6 +187,7 @@ impl Metadata {
             (self.xattrs > 0, Profile::with_user_attributes),
             (self.xattrs > 0 && rustix::process::geteuid().is_root(), Profile::with_root_attributes),
             (self.acls, Profile::with_acls),
+            (self.atimes > 0, Profile::with_atimes),
             (self.specials || both && !self.no_specials, Profile::with_specials),
         ] {
             profile = if counts { with(profile) } else { profile };

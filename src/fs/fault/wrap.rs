@@ -75,6 +75,11 @@ impl Dir for FaultDir {
         Ok(self.file(name, self.inner.open_file(name)?))
     }
 
+    fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
+        self.judge_name(Op::OpenFile, name)?;
+        Ok(self.file(name, self.inner.open_file_quietly(name)?))
+    }
+
     fn open_file_rw(&self, name: &Name) -> io::Result<FileRef> {
         self.judge_name(Op::OpenFileRw, name)?;
         Ok(self.file(name, self.inner.open_file_rw(name)?))

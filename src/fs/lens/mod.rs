@@ -42,6 +42,8 @@ pub struct Lens {
     pub named: bool,
     /// Links are stored so that they lead nowhere, and seen as what they were.
     pub munged: bool,
+    /// Files are read so that their access times stay.
+    pub quiet: bool,
     /// Whose everything is that is made: user and group.
     pub owner: Option<(u32, u32)>,
 }
@@ -187,8 +189,11 @@ impl Dir for Seen {
     }
 
     fn open_file(&self, name: &Name) -> io::Result<FileRef> {
-        let file =
-            if self.is_through(name)? { self.dir.open_file_through(name) } else { self.dir.open_file(name) };
+        let file = match self.is_through(name)? {
+            true => self.dir.open_file_through(name),
+            false if self.lens.quiet => self.dir.open_file_quietly(name),
+            false => self.dir.open_file(name),
+        };
         Ok(self.file(file?))
     }
 

@@ -29,6 +29,7 @@ pub(super) struct Meta {
     pub(super) mode: u32,
     pub(super) owner: (u32, u32),
     pub(super) mtime: Time,
+    pub(super) atime: Time,
     pub(super) ctime: Time,
 }
 
@@ -90,7 +91,7 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new() -> Disk {
         let now = Time { secs: 1_000_000_000, nanos: 0 };
-        let meta = Meta { mode: 0o755, owner: (0, 0), mtime: now, ctime: now };
+        let meta = Meta { mode: 0o755, owner: (0, 0), mtime: now, atime: now, ctime: now };
         let image = Image::from([(ROOT, Node { meta, names: 1, body: Body::Dir(BTreeMap::new()) })]);
         Disk {
             live: image.clone(),
@@ -135,9 +136,9 @@ impl Disk {
             Body::Special(..) => (0, *names),
         };
         let (uid, gid) = meta.owner;
-        let Meta { mode, mtime, ctime, .. } = *meta;
+        let Meta { mode, mtime, atime, ctime, .. } = *meta;
         let rdev = if let Body::Special(_, rdev) = body { *rdev } else { Rdev::default() };
-        Stat { kind: body.kind(), mode, uid, gid, size, mtime, ctime, dev: DEVICE, ino, nlink, rdev }
+        Stat { kind: body.kind(), mode, uid, gid, size, mtime, atime, ctime, dev: DEVICE, ino, nlink, rdev }
     }
 
     pub(super) fn writable(&self) -> Result<(), Errno> {
@@ -157,7 +158,7 @@ impl Disk {
         self.vacant(dir, name)?;
         let ino = self.next_ino;
         self.next_ino += 1;
-        let meta = Meta { mode, owner: (0, 0), mtime: self.now, ctime: self.now };
+        let meta = Meta { mode, owner: (0, 0), mtime: self.now, atime: self.now, ctime: self.now };
         let node = Node { meta, names: 0, body };
         // The inode and its first attributes are one transaction with the name, on every journal.
         self.durable.insert(ino, node.clone());
@@ -289,7 +290,7 @@ impl Disk {
 
     pub(super) fn set_attrs(&mut self, ino: Ino, attrs: &Attrs) -> Result<(), Errno> {
         self.writable()?;
-        if attrs.mtime.is_some_and(|mtime| mtime.nanos >= 1_000_000_000) {
+        if [attrs.mtime, attrs.atime].iter().flatten().any(|time| time.nanos >= 1_000_000_000) {
             return Err(Errno::INVAL);
         }
         let now = self.now;
@@ -307,6 +308,9 @@ impl Disk {
         }
         if let Some(mtime) = attrs.mtime {
             node.meta.mtime = mtime;
+        }
+        if let Some(atime) = attrs.atime {
+            node.meta.atime = atime;
         }
         node.meta.ctime = now;
         Ok(())

@@ -165,7 +165,8 @@ fn exchange_happens_whole_or_not_at_all() {
 fn attributes_survive_whole_or_not_at_all() {
     let fs = synced(&[("f", b"x")]);
     for (mode, secs) in [(0o600, 1), (0o700, 2)] {
-        let attrs = crate::fs::Attrs { mode: Some(mode), mtime: Some(Time { secs, nanos: 0 }), owner: None };
+        let attrs =
+            crate::fs::Attrs { mode: Some(mode), mtime: Some(Time { secs, nanos: 0 }), ..Default::default() };
         fs.root().set_attrs(&name("f"), &attrs).unwrap();
     }
     let seen = outcomes(&fs, |fs| {

@@ -141,6 +141,14 @@ impl Dir for OsDir {
         self.open_regular(name, OFlags::RDONLY)
     }
 
+    fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
+        match self.open_regular(name, OFlags::RDONLY | OFlags::NOATIME) {
+            // It is another's file.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => self.open_file(name),
+            file => file,
+        }
+    }
+
     fn open_file_rw(&self, name: &Name) -> io::Result<FileRef> {
         self.open_regular(name, OFlags::RDWR)
     }
@@ -230,7 +238,7 @@ impl Dir for OsDir {
     }
 
     fn set_attrs(&self, name: &Name, attrs: &Attrs) -> io::Result<()> {
-        let times = attrs.mtime.map(timestamps).transpose()?;
+        let times = timestamps(attrs)?;
         let (name_bytes, flags) = (name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
         if let Some((uid, gid)) = attrs.owner {
             let (uid, gid) = owner(uid, gid);

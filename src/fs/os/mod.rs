@@ -8,7 +8,7 @@
 //!
 //! Only the two doors below take an operator's path, which may contain links: the operator may name any place.
 //!
-//! Not done here: access times are never set. Extended attributes are reached through `/proc`, since there are no calls
+//! Extended attributes are reached through `/proc`, since there are no calls
 //! for names in a held directory before Linux 6.13. Setting the mode of a *name* needs `/proc`, because `fchmodat` follows links and `fchmodat2` is younger than the kernels we run on.
 
 mod attributes;
@@ -146,6 +146,7 @@ fn stat_of(statx: &Statx) -> Stat {
         gid: statx.stx_gid,
         size: statx.stx_size,
         mtime: time(statx.stx_mtime),
+        atime: time(statx.stx_atime),
         ctime: time(statx.stx_ctime),
         dev: rustix::fs::makedev(statx.stx_dev_major, statx.stx_dev_minor),
         ino: statx.stx_ino,
@@ -168,16 +169,16 @@ fn kind_of(file_type: FileType) -> Option<Kind> {
     }
 }
 
-/// The times to set for a given mtime: the access time is left alone.
-fn timestamps(mtime: Time) -> io::Result<Timestamps> {
-    // Above 10⁹ stand the kernel's "now" and "omit", which no caller may reach by accident.
-    if mtime.nanos >= 1_000_000_000 {
-        return Err(Errno::INVAL.into());
-    }
-    Ok(Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: mtime.secs, tv_nsec: i64::from(mtime.nanos) },
-    })
+/// The times to set, if any are.
+fn timestamps(attrs: &super::Attrs) -> io::Result<Option<Timestamps>> {
+    let time = |time: Option<Time>| match time {
+        // Above 10⁹ stand the kernel's "now" and "omit", which no caller may reach by accident.
+        Some(Time { nanos: 1_000_000_000.., .. }) => Err(io::Error::from(Errno::INVAL)),
+        Some(Time { secs, nanos }) => Ok(Timespec { tv_sec: secs, tv_nsec: i64::from(nanos) }),
+        None => Ok(Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }),
+    };
+    let times = Timestamps { last_access: time(attrs.atime)?, last_modification: time(attrs.mtime)? };
+    Ok((attrs.atime.is_some() || attrs.mtime.is_some()).then_some(times))
 }
 
 /// Gives a file or directory just created exactly `mode`.
@@ -193,7 +194,7 @@ fn set_created_mode(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
 
 /// Sets the attributes of what `fd` is open on; `fd` must not be `O_PATH`.
 fn set_attrs_fd(fd: BorrowedFd<'_>, attrs: &super::Attrs) -> io::Result<()> {
-    let times = attrs.mtime.map(timestamps).transpose()?;
+    let times = timestamps(attrs)?;
     if let Some((uid, gid)) = attrs.owner {
         let (uid, gid) = owner(uid, gid);
         retry_on_intr(|| rustix::fs::fchown(fd, Some(uid), Some(gid)))?;

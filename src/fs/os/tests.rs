@@ -87,6 +87,7 @@ fn lock_owner_is_found_in_the_table() {
         gid: 0,
         size: 0,
         mtime: Time::default(),
+        atime: Time::default(),
         ctime: Time::default(),
         dev: rustix::fs::makedev(0xfe, 0x1a),
         ino: 99,

@@ -92,8 +92,8 @@ fn created_directory_has_exact_mode_and_lists_its_names(world: &World) {
         let dir = world.root.create_dir(&name("dir"), mode).unwrap();
         let stat = dir.stat_self().unwrap();
         assert_eq!((stat.kind, stat.mode, stat.nlink), (Kind::Dir, mode, 2));
-        assert!(dir.is_empty().unwrap() && !world.root.is_empty().unwrap());
         assert_eq!(stat, world.root.stat(&name("dir")).unwrap());
+        assert!(dir.is_empty().unwrap() && !world.root.is_empty().unwrap());
         world.root.remove_dir(&name("dir")).unwrap();
     }
     let root = populate(world);
@@ -307,10 +307,10 @@ fn attributes_are_set_and_the_rest_stays(world: &World) {
         root.set_attrs(&at, &mode(0o1750)).unwrap();
         assert_eq!((root.stat(&at).unwrap().mtime, root.stat(&at).unwrap().mode), (mtime, 0o1750));
         let owner = Some((before.uid, before.gid));
-        root.set_attrs(&at, &Attrs { owner, mode: Some(0o6755), mtime: None }).unwrap();
+        root.set_attrs(&at, &Attrs { owner, mode: Some(0o6755), ..Attrs::default() }).unwrap();
         assert_eq!(root.stat(&at).unwrap().mode, 0o6755, "chown stands before chmod");
     }
-    let all = Attrs { owner: None, mode: Some(0o700), mtime: Some(Time { secs: 5, nanos: 6 }) };
+    let all = Attrs { mode: Some(0o700), mtime: Some(Time { secs: 5, nanos: 6 }), ..Attrs::default() };
     let (dir, file) = (root.open_dir(&name("dir")).unwrap(), root.open_file(&name("file")).unwrap());
     dir.set_attrs_self(&all).unwrap();
     file.set_attrs(&all).unwrap();
@@ -326,6 +326,7 @@ fn attributes_of_a_link_do_not_reach_its_target(world: &World) {
         owner: Some((file.uid, file.gid)),
         mode: Some(0o111),
         mtime: Some(Time { secs: 7, nanos: 8 }),
+        atime: None,
     };
     for at in ["to-file", "to-dir"].map(name) {
         root.set_attrs(&at, &attrs).unwrap();
@@ -348,7 +349,7 @@ fn malformed_time_is_refused(world: &World) {
     let before = root.stat(&name("file")).unwrap();
     // The kernel would take these two for "now" and "omit".
     for nanos in [1_000_000_000, 0x3fff_ffff, 0x3fff_fffe] {
-        let attrs = Attrs { mtime: Some(Time { secs: 0, nanos }), mode: Some(0), owner: None };
+        let attrs = Attrs { mtime: Some(Time { secs: 0, nanos }), mode: Some(0), ..Attrs::default() };
         fails(root.set_attrs(&name("file"), &attrs), &[Errno::INVAL]);
         fails(root.open_file(&name("file")).unwrap().set_attrs(&attrs), &[Errno::INVAL]);
     }

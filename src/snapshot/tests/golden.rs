@@ -66,6 +66,27 @@ fn digests_equal_the_golden_file() {
     let mut owned = example();
     owned.set_profile(Profile::new(true, false));
     owned.refresh();
+    let specials = {
+        let kinds = [Special::Fifo, Special::Socket, Special::CharDevice, Special::BlockDevice];
+        let entry = |(at, what): (u8, Special)| {
+            let rdev = if what.is_device() { Rdev { major: 1, minor: 300 } } else { Rdev::default() };
+            Entry { name: name(&format!("s{at}")), meta: meta(7), node: Node::Special { what, rdev } }
+        };
+        let mut specials = flat((0..).zip(kinds).map(entry).collect());
+        specials.set_profile(Profile::default().with_devices().with_specials());
+        specials.refresh();
+        specials
+    };
+    let read = {
+        let pair = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+        let set = Attributes::new(vec![pair(b"user.b", b""), pair(b"user.a", b"\0\xff")]).unwrap();
+        let entry = file("f", 3);
+        let meta = Meta { atime: -2, attributes: set.id(), ..entry.meta };
+        let mut read = flat(vec![Entry { meta, ..entry }]);
+        read.set_profile(Profile::default().with_user_attributes().with_atimes());
+        read.refresh();
+        read
+    };
     let many = flat((0..5000).map(|at| file(&format!("f{at}"), at as u8)).collect());
     assert_eq!(many.dir_tree(DirId::ROOT).unwrap().levels.len(), 3);
     let mut actual = String::new();
@@ -75,6 +96,8 @@ fn digests_equal_the_golden_file() {
         ("example-owner", owned),
         ("hard-link", linked),
         ("5000-files", many),
+        ("specials", specials),
+        ("attributes-atimes", read),
     ] {
         let Digests { content, full } = snapshot.digests(DirId::ROOT).unwrap();
         let root = snapshot.root().unwrap();

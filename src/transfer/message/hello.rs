@@ -68,6 +68,10 @@ pub struct View {
     pub drop_all: bool,
     /// Owners are numbers, whatever their names are.
     pub numeric_ids: bool,
+    /// Files are read so that their access times stay.
+    pub quiet: bool,
+    /// Names of one inode are files of their own.
+    pub separate: bool,
 }
 
 /// What a reference is for: another tree at the destination, of which files stand for those that are not there.

@@ -129,6 +129,7 @@ pub struct WireMeta {
     gid: u32,
     secs: i64,
     nanos: u32,
+    atime: i64,
 }
 
 /// Codes and decodes [`WireMeta`]; one a message, used in order.
@@ -145,6 +146,7 @@ impl MetaCoder {
             gid: meta.gid ^ last.gid,
             secs: meta.mtime.secs.wrapping_sub(last.mtime.secs),
             nanos: meta.mtime.nanos ^ last.mtime.nanos,
+            atime: meta.atime.wrapping_sub(last.atime),
         }
     }
 
@@ -159,6 +161,7 @@ impl MetaCoder {
                 secs: last.mtime.secs.wrapping_add(wire.secs),
                 nanos: last.mtime.nanos ^ wire.nanos,
             },
+            atime: last.atime.wrapping_add(wire.atime),
             ..Meta::default()
         };
         (self.0.mode <= 0o7777 && self.0.mtime.nanos < 1_000_000_000).then_some(self.0)
@@ -324,6 +327,8 @@ pub struct MetaChange {
     pub gid: bool,
     /// Modification time.
     pub mtime: bool,
+    /// Access time.
+    pub atime: bool,
     /// Extended attributes that are no ACLs.
     pub attributes: bool,
     /// ACLs.

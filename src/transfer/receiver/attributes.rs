@@ -87,6 +87,7 @@ impl Receiver {
             uid: from.uid != to.uid,
             gid: from.gid != to.gid,
             mtime: from.mtime != to.mtime,
+            atime: from.atime != to.atime,
             attributes,
             acls,
         }

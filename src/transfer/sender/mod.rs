@@ -478,7 +478,7 @@ impl Sender {
         self.jobs -= usize::from(last);
         if let Ok((root, size, meta)) = outcome {
             let entry = self.snapshot.entry(file);
-            let meta = Meta { attributes: entry.meta.attributes, ..meta };
+            let meta = Meta { attributes: entry.meta.attributes, atime: entry.meta.atime, ..meta };
             if entry.size() != Some(size) || entry.meta != meta {
                 self.snapshot.set_file(file, size, meta, entry.root());
                 self.stale = true;

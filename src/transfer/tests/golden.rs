@@ -113,6 +113,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             chmod: text("D755"),
             users: list(vec![(0, 0, 1000)]),
             follow_unsafe: true,
+            separate: true,
             ..View::default()
         },
         writing: Writing { sparse: true, ..Writing::default() },

@@ -66,6 +66,14 @@ fn links_are_kept_followed_or_left_out() {
 }
 
 #[test]
+fn names_of_one_inode_become_files_of_their_own() {
+    // Those that are there already rsync leaves one file where nothing of them changes; we part them.
+    let new = Table { paths: &["src/", "new"], lines: true, ..Table::default() };
+    new.check(&[&["--no-H"], &["--no-hard-links", "--remove-source-files"]]);
+    Table { lines: false, ..new }.check(&[&["--no-H", "-H"]]);
+}
+
+#[test]
 fn without_times_what_is_written_has_the_time_of_the_run() {
     // Not with --delete: what is moved there keeps its time.
     let by_bytes = Table { theirs: &["-aHc"], links: false, ..Table::default() };

@@ -5,6 +5,7 @@
 //! of its own, and everything in them is compared: names, kinds, bytes, targets, modes, owners, times (those of the
 //! run itself as "now"), and which names are one file.
 
+mod atimes;
 mod attributes;
 mod deletion;
 mod metadata;
