@@ -348,7 +348,9 @@ fn dry_run_tells_and_changes_nothing() {
     let (pushed, _) =
         bench.session(memory_pair(1 << 20), module, |link| push(link, &remote(""), source, &options));
     let pushed = pushed.unwrap();
-    assert_eq!((pushed.report.created, pushed.items.len(), pushed.root), (7, 7, None));
+    // The two roots may have been made within a tick of the clock, or not.
+    let items = pushed.items.iter().filter(|item| !item.path.is_root()).count();
+    assert_eq!((pushed.report.created, items, pushed.root), (7, 7, None));
     assert_eq!(pushed.report.bytes_literal, 730_005);
     assert!(listing(&bench.path("served")).is_empty());
 }

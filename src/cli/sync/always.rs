@@ -38,6 +38,11 @@ pub(super) struct Always {
     #[arg(long, value_name = "DIR")]
     partial_dir: Option<OsString>,
 
+    /// Files are always staged beside their place, to be renamed into it: nothing is ever written outside of DST, and
+    /// nothing is put in DIR.
+    #[arg(short = 'T', long, value_name = "DIR")]
+    temp_dir: Option<OsString>,
+
     /// Files are always put in place together, when all of them are there.
     #[arg(long)]
     delay_updates: bool,

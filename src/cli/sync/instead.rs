@@ -53,7 +53,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--drop-D"], "leave out what would create devices"),
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
-    (&["--temp-dir", "-T"], "leave it out: files are staged beside their place, to be renamed into it"),
     (&["--crtimes", "-N"], "this system cannot set creation times: leave it out"),
     (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),

@@ -37,7 +37,9 @@ fn names_of_any_bytes_arrive_as_they_are_and_are_shown_escaped_everywhere() {
     shows(&bench.ok(&["diff", "dst", "src"]).out, "diff");
     let told = bench.ok(&["sync", "-i", "--delete", "--log-file=log", "src/", "dst"]);
     shows(&told.out, "sync -i");
-    assert_eq!(told.out.lines().count(), 3 * names.len(), "a line a name: {}", told.out);
+    // The two roots may have been made within a tick of the clock, or not.
+    let lines = told.out.lines().filter(|line| !line.ends_with(" ./")).count();
+    assert_eq!(lines, 3 * names.len(), "a line a name: {}", told.out);
     shows(&bench.read("log"), "the log");
     shows(&bench.ok(&["sync", "src/"]).out, "a listing");
     bench.assert_equal("src", "dst");

@@ -39,6 +39,7 @@ fn other_ways_to_write_leave_the_same_trees() {
         &["--sparse", "--inplace"],
         &["--preallocate"],
         &["--delay-updates"],
+        &["-T", "."],
         &["--fuzzy", "--delete"],
         &["--mkpath"],
     ]);
