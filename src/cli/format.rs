@@ -15,8 +15,8 @@
 //! | `C` | the root hash of a file, as `syncline tree` prints it |
 //! | `t`, `p` | now; the number of this process |
 //!
-//! `%C` is known when a run ends: lines with it wait for that. What a session has no figures of is refused; what is no escape stands as it is, as in rsync. Names and link
-//! targets are always escaped.
+//! `%C` is known when a run ends: lines with it wait for that. What a session has no figures of is refused; what is no
+//! escape stands as it is, as in rsync. Names and link targets are always escaped.
 
 use super::calendar;
 use super::error::Usage;

@@ -2,7 +2,8 @@
 //!
 //! A round looks at what changed, syncs if that is news, and waits for more. The source's scan stays in memory, so
 //! that looking costs the directories in which something happened. Each round has a session of its own, and at its
-//! destination all that any sync has: a lock, a proof, an index. Between rounds nothing is open but the source's root and watches.
+//! destination all that any sync has: a lock, two scans, a proof, an index. Between rounds nothing is open but the
+//! source's root and watches.
 //!
 //! A directory is watched *before* the look that counts: one that a look finds new is watched and looked at once more.
 //! Everything is looked at where word of changes may have been lost, and again and again where the system has no more
