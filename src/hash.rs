@@ -36,6 +36,12 @@ pub enum Domain {
     Params,
     /// Extended attributes of one inode.
     Attributes,
+    /// A blob of a store: what its name is.
+    Blob,
+    /// A record of a store's history.
+    LogLeaf,
+    /// Two subtrees of a store's history.
+    LogNode,
 }
 
 impl Domain {
@@ -49,6 +55,9 @@ impl Domain {
             Domain::Boundary => b"syncline v1 boundary",
             Domain::Params => b"syncline v1 params",
             Domain::Attributes => b"syncline v1 attributes",
+            Domain::Blob => b"syncline v1 blob",
+            Domain::LogLeaf => b"syncline v1 log leaf",
+            Domain::LogNode => b"syncline v1 log node",
         };
         let mut key = [0; 32];
         let mut i = 0;

@@ -19,6 +19,7 @@
 //! | [`fs`] | names → the kernel, through directory handles that cannot be left |
 //! | [`net`] | an address and a key → a link whose other end is known |
 //! | [`scan`](mod@scan) | a directory on disk → a snapshot, by one stat a name |
+//! | [`store`] | chunks and trees → packs in a directory or an object store; any snapshot back |
 //! | [`apply`] | actions → a destination that is durable and never half new |
 //! | [`sync`] | two directories → one root: what drives all of the above |
 //! | [`bench`](mod@bench) | bytes and an edit → what each way of synchronizing costs |
@@ -121,6 +122,8 @@ pub mod transfer;
 pub mod fs;
 pub mod net;
 pub mod scan;
+
+pub mod store;
 
 pub mod apply;
 pub mod sync;

@@ -1,0 +1,3 @@
+//! Trees → chunks stored once each; any snapshot of them back, whole, proven and by name.
+
+pub mod blobs;
