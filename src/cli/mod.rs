@@ -33,6 +33,7 @@ mod rate;
 mod report;
 mod serve;
 mod ssh;
+mod store;
 mod sync;
 mod tree;
 mod trust;
@@ -62,6 +63,7 @@ struct Cli {
 enum Verb {
     Sync(Box<sync::Args>),
     Serve(serve::Args),
+    Store(store::Args),
     Id(id::Args),
     Trust(trust::Args),
     Tree(tree::Args),
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Sync(args) => sync::run(*args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Store(args) => store::run(args),
         Verb::Id(args) => id::run(args),
         Verb::Trust(args) => trust::run(args),
         Verb::Tree(args) => tree::run(args),

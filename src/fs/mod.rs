@@ -15,7 +15,7 @@ pub mod lens;
 pub mod mem;
 pub mod one;
 pub mod os;
-mod readonly;
+pub(crate) mod readonly;
 pub mod sparse;
 pub mod state;
 #[cfg(test)]

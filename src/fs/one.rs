@@ -44,8 +44,4 @@ impl View for OneFile {
     fn open_dir(&self, _: &Name) -> io::Result<DirRef> {
         Err(Errno::NOTDIR.into())
     }
-
-    fn open_dir_through(&self, _: &Name) -> io::Result<DirRef> {
-        Err(Errno::LOOP.into())
-    }
 }

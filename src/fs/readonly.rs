@@ -10,18 +10,44 @@ use super::{Attrs, Dir, DirRef, FileRef, Kind, Rdev, Special, Stat};
 use crate::path::Name;
 
 /// What a view of directories has to say: the reading half of [`Dir`].
-pub(super) trait View: Send + Sync + 'static {
+///
+/// A view of other directories says where a name really is; one of something else says what there is of it.
+pub(crate) trait View: Send + Sync + 'static {
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>>;
     fn stat_self(&self) -> io::Result<Stat>;
     fn attributes_self(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
-    /// The directory that has a name, and the name there.
-    fn real<'a>(&'a self, name: &Name) -> io::Result<(&'a DirRef, Name)>;
     fn open_dir(&self, name: &Name) -> io::Result<DirRef>;
-    fn open_dir_through(&self, name: &Name) -> io::Result<DirRef>;
+    fn open_dir_through(&self, _: &Name) -> io::Result<DirRef> {
+        Err(Errno::LOOP.into())
+    }
+    /// The directory that has a name, and the name there.
+    fn real<'a>(&'a self, _: &Name) -> io::Result<(&'a DirRef, Name)> {
+        refused()
+    }
+    fn stat(&self, name: &Name) -> io::Result<Stat> {
+        let (dir, name) = self.real(name)?;
+        dir.stat(&name)
+    }
+    fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
+        let (dir, name) = self.real(name)?;
+        dir.read_link(&name)
+    }
+    fn open_file(&self, name: &Name) -> io::Result<FileRef> {
+        let (dir, name) = self.real(name)?;
+        dir.open_file(&name)
+    }
+    fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
+        let (dir, name) = self.real(name)?;
+        dir.open_file_quietly(&name)
+    }
+    fn attributes(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let (dir, name) = self.real(name)?;
+        dir.attributes(Some(&name))
+    }
 }
 
 /// A view as a directory.
-pub(super) struct ReadOnly<V>(pub(super) V);
+pub(crate) struct ReadOnly<V>(pub(crate) V);
 
 fn refused<T>() -> io::Result<T> {
     Err(Errno::ROFS.into())
@@ -32,15 +58,13 @@ impl<V: View> Dir for ReadOnly<V> {
         self.0.list()
     }
     fn stat(&self, name: &Name) -> io::Result<Stat> {
-        let (dir, name) = self.0.real(name)?;
-        dir.stat(&name)
+        self.0.stat(name)
     }
     fn stat_self(&self) -> io::Result<Stat> {
         self.0.stat_self()
     }
     fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
-        let (dir, name) = self.0.real(name)?;
-        dir.read_link(&name)
+        self.0.read_link(name)
     }
     fn stat_through(&self, name: &Name) -> io::Result<Stat> {
         let (dir, name) = self.0.real(name)?;
@@ -57,12 +81,10 @@ impl<V: View> Dir for ReadOnly<V> {
         self.0.open_dir(name)
     }
     fn open_file(&self, name: &Name) -> io::Result<FileRef> {
-        let (dir, name) = self.0.real(name)?;
-        dir.open_file(&name)
+        self.0.open_file(name)
     }
     fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
-        let (dir, name) = self.0.real(name)?;
-        dir.open_file_quietly(&name)
+        self.0.open_file_quietly(name)
     }
     fn open_file_rw(&self, _: &Name) -> io::Result<FileRef> {
         refused()
@@ -108,9 +130,7 @@ impl<V: View> Dir for ReadOnly<V> {
         refused()
     }
     fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let Some(name) = name else { return self.0.attributes_self() };
-        let (dir, name) = self.0.real(name)?;
-        dir.attributes(Some(&name))
+        name.map_or_else(|| self.0.attributes_self(), |name| self.0.attributes(name))
     }
     fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let (dir, name) = self.0.real(name)?;

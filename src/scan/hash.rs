@@ -79,11 +79,11 @@ pub fn hash_file<'a>(
 }
 
 /// What was read of a file that did not change meanwhile.
-pub(super) struct Settled {
-    pub(super) root: Hash,
+pub(crate) struct Settled {
+    pub(crate) root: Hash,
     /// The chunks, if there is more than one.
-    pub(super) chunks: Option<Box<[ChunkRef]>>,
-    pub(super) seen: Seen,
+    pub(crate) chunks: Option<Box<[ChunkRef]>>,
+    pub(crate) seen: Seen,
 }
 
 impl Scan {
@@ -134,7 +134,7 @@ impl Scan {
 
 /// Cuts the work into batches: large files alone and first, largest before, so that none is begun last; then
 /// the small ones in the order of their numbers, so that a batch stays in few directories.
-fn batches(files: &[(EntryId, u64)]) -> Vec<Vec<EntryId>> {
+pub(crate) fn batches(files: &[(EntryId, u64)]) -> Vec<Vec<EntryId>> {
     let (mut large, small): (Vec<_>, Vec<_>) = files.iter().partition(|(_, size)| *size >= BATCH_BYTES);
     large.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let mut batches: Vec<Vec<EntryId>> = large.into_iter().map(|(id, _)| vec![id]).collect();
@@ -187,7 +187,7 @@ fn hash_one(
     named(snapshot, id, hash_settled(|| opener.file(snapshot, id), &mut hash, &options.now))
 }
 
-fn named(
+pub(crate) fn named(
     snapshot: &Snapshot,
     id: EntryId,
     settled: Result<Settled, Unsettled>,
@@ -200,16 +200,16 @@ fn named(
 }
 
 /// Why a file has no root yet.
-pub(super) enum Unsettled {
+pub(crate) enum Unsettled {
     Io(&'static str, io::Error),
     Changed,
 }
 
 /// Hashes the first so many bytes of a file: root, chunks, and how many bytes there were.
-pub(super) type HashFn<'a> = dyn FnMut(&dyn File, u64) -> io::Result<(Hash, Vec<ChunkRef>, u64)> + 'a;
+pub(crate) type HashFn<'a> = dyn FnMut(&dyn File, u64) -> io::Result<(Hash, Vec<ChunkRef>, u64)> + 'a;
 
 /// Hashes a file that stays the same from a stat before to a stat after; tries twice.
-pub(super) fn hash_settled(
+pub(crate) fn hash_settled(
     mut open: impl FnMut() -> io::Result<FileRef>,
     hash: &mut HashFn<'_>,
     now: &Clock,

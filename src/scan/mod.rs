@@ -50,8 +50,10 @@ mod wire;
 pub use again::{Changed, rescan};
 pub use cache::{Cache, Key};
 pub use hash::{FileHasher, hash_file};
+pub(crate) use hash::{Settled, batches, hash_settled, named};
 pub use index::{Index, IndexError, format};
 pub use open::Opener;
+pub(crate) use parallel::{PARALLEL_BYTES, hash_parallel};
 pub use select::{
     Builder, Excludes, Mounts, PATTERN_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFiles,
     Rules, Select, Side, Sizes,
@@ -262,6 +264,36 @@ enum ChunkList {
 }
 
 impl Scan {
+    /// The scan of a tree that is known without looking: what each entry's stat would be, and the chunks of those files
+    /// that have more than one.
+    #[must_use]
+    pub fn known(
+        snapshot: Snapshot,
+        sets: Sets,
+        root: &Stat,
+        stat: impl Fn(EntryId) -> Stat,
+        lists: HashMap<EntryId, Vec<ChunkRef>>,
+    ) -> Scan {
+        let ids = (0..snapshot.entry_count()).map(EntryId);
+        let lists = lists.into_iter().map(|(id, list)| (id, ChunkList::Learned(list.into_boxed_slice())));
+        Scan {
+            prints: ids.map(|id| Fingerprint::of(&stat(id))).collect(),
+            racy: vec![false; snapshot.entry_count() as usize],
+            snapshot,
+            sets,
+            root_print: Fingerprint::of(root),
+            lists: lists.collect(),
+            leftovers: Vec::new(),
+            errors: Vec::new(),
+            protected: Protected::default(),
+            spared: Vec::new(),
+            newly_complete: false,
+            kept: None,
+            others: HashMap::new(),
+            linked: Vec::new(),
+        }
+    }
+
     /// The files without a root, in the order of their numbers, without further names of hard-linked ones.
     #[must_use]
     pub fn unknown(&self) -> Vec<EntryId> {

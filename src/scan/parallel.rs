@@ -19,7 +19,7 @@ use crate::hash::Hash;
 use crate::tree;
 
 /// Files at least this long are hashed so.
-pub(super) const PARALLEL_BYTES: u64 = 64 << 20;
+pub(crate) const PARALLEL_BYTES: u64 = 64 << 20;
 /// Bytes of one segment: hundreds of chunks, so that a joint is cheap.
 const SEGMENT_BYTES: u64 = 16 << 20;
 /// Bytes read at once.
@@ -70,7 +70,7 @@ impl<'a> Cutter<'a> {
 }
 
 /// Hashes the first `size` bytes of a file on `threads` threads: root, chunks, and how many bytes they are.
-pub(super) fn hash_parallel(
+pub(crate) fn hash_parallel(
     file: &dyn File,
     size: u64,
     chunker: &Chunker,

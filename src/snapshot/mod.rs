@@ -19,6 +19,7 @@ mod builder;
 mod entry;
 pub mod node;
 mod profile;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -406,10 +407,15 @@ pub struct Totals {
 /// The root of a snapshot whose root directory has digest `full` and metadata `meta`.
 #[must_use]
 pub fn root_hash(profile: Profile, params: &chunk::Params, meta: &Meta, full: &Hash) -> Hash {
-    let mut bytes = Vec::with_capacity(96);
+    Hash::of(Domain::Snapshot, &root_bytes(profile, params, meta, full))
+}
+
+/// What a snapshot's root is the digest of.
+fn root_bytes(profile: Profile, params: &chunk::Params, meta: &Meta, full: &Hash) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
     profile.encode_into(&mut bytes);
     bytes.extend_from_slice(params.id().as_bytes());
     profile.normalize(*meta, entry::DIR).encode_into(profile, &mut bytes);
     bytes.extend_from_slice(full.as_bytes());
-    Hasher::new(Domain::Snapshot).update(&bytes).finish()
+    bytes
 }

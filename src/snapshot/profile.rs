@@ -310,6 +310,17 @@ impl Profile {
             }
         }
     }
+
+    /// Reads what [`encode_into`](Profile::encode_into) wrote from the front of `bytes`; `None` if it is anything else.
+    pub(super) fn decode(bytes: &mut &[u8]) -> Option<Profile> {
+        let (bits, rest) = match bytes {
+            [1, bits, rest @ ..] => (u16::from(*bits), rest),
+            [2, low, high, rest @ ..] if *high > 0 => (u16::from_le_bytes([*low, *high]), rest),
+            _ => return None,
+        };
+        *bytes = rest;
+        Profile::from_bits(bits)
+    }
 }
 
 impl Default for Profile {

@@ -1,3 +1,294 @@
 //! Trees → chunks stored once each; any snapshot of them back, whole, proven and by name.
+//!
+//! A [`Store`] keeps [objects](object): chunks, the nodes of files' and directories' trees, snapshots. Each is named by its
+//! digest, kept once whoever put it, and proven when it is read. Objects lie in [records](record), records in [packs](pack),
+//! packs in a [place](blobs): a directory, memory, an object store. An [index] says where each object is and can be made
+//! again from the packs. Only the [head] ever changes: names, and the states of each that are kept.
+//!
+//! | module | in → out |
+//! |---|---|
+//! | [`blobs`] | names → bytes that never change, and one head that is compared and replaced |
+//! | `record`, `pack` | objects → compressed records → blobs of tens of MiB |
+//! | `index` | a digest → where its object is |
+//! | `write` | objects → those that were not there, packed; several threads |
+//! | `put`, `tree` | a directory → a snapshot in the store; a snapshot in the store → its tree |
+//!
+//! # What it promises
+//!
+//! - What [`Store::put_tree`] has returned is durable, and so is everything below it.
+//! - A pack is durable before an index or a head speaks of it; chunks are before the nodes that name them. So a node that
+//!   is there has everything below it there, and a tree that was put before is passed over at its root.
+//! - Bytes are checked against the digest that names them whenever they are read.
+//! - Readers hold no lock and see a state that was whole.
+//!
+//! # Cost
+//!
+//! Memory: the index of up to some 600,000 objects (32 MiB a run), 64 MiB of records read lately; of a writer two packs of
+//! [`PACK_BYTES`] and a record a thread.
 
 pub mod blobs;
+mod blocks;
+mod error;
+mod head;
+mod index;
+mod object;
+mod pack;
+mod put;
+mod record;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod view;
+mod write;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use self::blobs::{BlobName, Blobs, HeadVersion, WriteLock};
+use self::blocks::Blocks;
+use self::head::Head;
+use self::index::{Index, Location, Locator};
+use self::record::{Record, Seal};
+use self::settings::Written;
+use crate::chunk::Params;
+use crate::hash::Hash;
+
+pub use self::error::StoreError;
+pub use self::head::State;
+pub use self::object::{ObjectId, ObjectKind};
+pub use self::put::{Put, PutOptions};
+pub use self::settings::{LEVEL, Settings};
+pub use self::view::StoredTree;
+pub use self::write::{PACK_BYTES, Writer};
+
+/// How often a change of the head is tried while others change it too.
+const HEAD_TRIES: u32 = 50;
+
+/// A store that is open: to be shared by threads.
+pub struct Store {
+    blobs: Arc<dyn Blobs>,
+    settings: Written,
+    params: Params,
+    seal: Option<Box<dyn Seal>>,
+    index: RwLock<Arc<Index>>,
+    blocks: Blocks,
+}
+
+impl Store {
+    /// Makes a store in an empty place.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`]; [`StoreError::Io`].
+    pub fn create(blobs: Arc<dyn Blobs>, id: [u8; 16], settings: &Settings) -> Result<Store, StoreError> {
+        let written = Written {
+            store: id,
+            params: settings.params.to_bytes(),
+            level: settings.level.clamp(1, 19) as u8,
+            wrapped: Vec::new(),
+        };
+        match blobs.put_settings(&written.encode()?) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::Exists);
+            }
+            result => result.map_err(StoreError::place("settings", "write"))?,
+        }
+        let head = Head { store: id, ..Head::default() };
+        let bytes = head.encode(None)?;
+        match blobs.replace_head(None, &bytes).map_err(StoreError::place("head", "write"))? {
+            Some(_) => Store::open(blobs),
+            None => Err(StoreError::Exists),
+        }
+    }
+
+    /// Opens a store.
+    ///
+    /// # Errors
+    /// [`StoreError::None`], [`StoreError::Version`], [`StoreError::Damaged`] settings or head, [`StoreError::Io`].
+    pub fn open(blobs: Arc<dyn Blobs>) -> Result<Store, StoreError> {
+        let settings = match blobs.settings() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::None),
+            settings => settings.map_err(StoreError::place("settings", "read"))?,
+        };
+        let settings = Written::decode(&settings)?;
+        let params = Params::from_bytes(&settings.params, None)
+            .map_err(|_| StoreError::damaged(&"settings", "the chunking parameters are none"))?;
+        let index = RwLock::default();
+        let store = Store { blobs, settings, params, seal: None, index, blocks: Blocks::default() };
+        store.refresh()?;
+        Ok(store)
+    }
+
+    /// How this store's files are cut.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Which store it is.
+    #[must_use]
+    pub fn id(&self) -> [u8; 16] {
+        self.settings.store
+    }
+
+    /// The names, and the states of each that are kept, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] head; [`StoreError::Io`].
+    pub fn names(&self) -> Result<std::collections::BTreeMap<String, Vec<State>>, StoreError> {
+        Ok(self.head()?.0.names)
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`]; [`StoreError::Damaged`] if its bytes are not what it was; [`StoreError::Io`].
+    pub fn get(&self, id: &ObjectId) -> Result<Bytes, StoreError> {
+        let mut damage = None;
+        for location in self.locations(&id.hash)? {
+            match self.read_at(id, &location) {
+                Ok(bytes) => return Ok(bytes),
+                // The same object may lie elsewhere.
+                Err(error) => damage = Some(error),
+            }
+        }
+        // A pack that was merged with others is gone, and what was in it is elsewhere now.
+        if damage.as_ref().is_none_or(is_gone) {
+            self.refresh()?;
+            for location in self.locations(&id.hash)? {
+                match self.read_at(id, &location) {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) => damage = Some(error),
+                }
+            }
+        }
+        Err(damage.unwrap_or(StoreError::Missing { object: *id }))
+    }
+
+    /// Whether an object is there: where, not whether its bytes are what they were.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn has(&self, id: &ObjectId) -> Result<bool, StoreError> {
+        Ok(self.kind_of(&id.hash)? == Some(id.kind))
+    }
+
+    /// What the object with this digest is, if there is one.
+    fn kind_of(&self, hash: &Hash) -> Result<Option<ObjectKind>, StoreError> {
+        Ok(self.locations(hash)?.first().map(|location| location.kind))
+    }
+
+    fn read_at(&self, id: &ObjectId, location: &Location) -> Result<Bytes, StoreError> {
+        let record = self.record(location)?;
+        let (found, bytes) = record.object(location.at.into()).ok_or_else(|| {
+            StoreError::damaged(&location.pack, "the index speaks of an object that is not there")
+        })?;
+        if found != *id || !id.is_of(bytes) {
+            return Err(StoreError::damaged(id, "its bytes have another digest"));
+        }
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    /// A record, from those read lately or from its pack.
+    fn record(&self, location: &Location) -> Result<Arc<Record>, StoreError> {
+        let Location { pack, offset, span, .. } = *location;
+        self.blocks.get((pack.hash, offset), || {
+            let range = u64::from(offset)..u64::from(offset) + u64::from(span);
+            let bytes = self.blobs.read(&pack, range).map_err(StoreError::io(&pack, "read"))?;
+            Record::decode(&bytes, self.seal()).map_err(|why| StoreError::damaged(&pack, why))
+        })
+    }
+
+    fn locations(&self, hash: &Hash) -> Result<Vec<Location>, StoreError> {
+        let locator = self.locate(hash);
+        match self.index().find_all(&*self.blobs, &locator) {
+            // A run that is damaged, or was merged with others.
+            Err(_) => {
+                self.refresh()?;
+                self.index().find_all(&*self.blobs, &locator)
+            }
+            found => found,
+        }
+    }
+
+    fn index(&self) -> Arc<Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks again at what there is.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] head; [`StoreError::Io`].
+    pub fn refresh(&self) -> Result<(), StoreError> {
+        let (head, _) = self.head()?;
+        let locate = |hash: &Hash| self.locate(hash);
+        let index = Index::open(self.source(&locate), &head.condemned)?;
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+        Ok(())
+    }
+
+    fn source<'a>(&'a self, locate: &'a dyn Fn(&Hash) -> Locator) -> index::Source<'a> {
+        index::Source { blobs: &*self.blobs, seal: self.seal(), locate }
+    }
+
+    fn locate(&self, hash: &Hash) -> Locator {
+        Locator(*hash)
+    }
+
+    fn seal(&self) -> Option<&dyn Seal> {
+        self.seal.as_deref()
+    }
+
+    fn head(&self) -> Result<(Head, HeadVersion), StoreError> {
+        let head = self.blobs.head().map_err(StoreError::place("head", "read"))?;
+        let head = head.ok_or_else(|| StoreError::damaged(&"head", "it is not there"))?;
+        let decoded = Head::decode(&head.bytes, self.seal())?;
+        if decoded.store != self.settings.store {
+            return Err(StoreError::damaged(&"head", "it is of another store"));
+        }
+        Ok((decoded, head.version))
+    }
+
+    /// Changes the head as `change` says, which is asked again when another writer was faster.
+    ///
+    /// # Errors
+    /// [`StoreError::Contended`], [`StoreError::Io`], and those of `change`.
+    fn change_head<T>(
+        &self,
+        mut change: impl FnMut(&mut Head) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        for _ in 0..HEAD_TRIES {
+            let (mut head, version) = self.head()?;
+            let before = head.clone();
+            let result = change(&mut head)?;
+            if head == before {
+                return Ok(result);
+            }
+            head.epoch += 1;
+            let bytes = head.encode(self.seal())?;
+            let replaced = self.blobs.replace_head(Some(&version), &bytes);
+            if replaced.map_err(StoreError::place("head", "write"))?.is_some() {
+                return Ok(result);
+            }
+        }
+        Err(StoreError::Contended { tries: HEAD_TRIES })
+    }
+
+    fn lock(&self) -> Result<Option<Box<dyn WriteLock>>, StoreError> {
+        match self.blobs.lock().map_err(StoreError::place("packs", "lock"))? {
+            Ok(lock) => Ok(lock),
+            Err(pid) => Err(StoreError::Locked { pid }),
+        }
+    }
+}
+
+/// Whether an error says that a pack is no longer there.
+fn is_gone(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// A pack's name.
+fn pack_name(hash: Hash) -> BlobName {
+    BlobName { kind: blobs::BlobKind::Pack, hash }
+}

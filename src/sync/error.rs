@@ -8,6 +8,7 @@ use crate::codec::DecodeError;
 use crate::net::NetError;
 use crate::path::Escaped;
 use crate::scan::ScanError;
+use crate::store::StoreError;
 use crate::transfer::ProtocolError;
 use crate::transfer::frame::FrameError;
 
@@ -56,6 +57,9 @@ pub enum SyncError {
     /// The other end broke the protocol, lied, or gave up.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    /// A store could not do what was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The link failed.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -104,6 +108,7 @@ impl SyncError {
             SyncError::Apply(ApplyError::HashMismatch { .. }) => 41,
             SyncError::Apply(error) if error.is_fatal() => 11,
             SyncError::Apply(_) => 23,
+            SyncError::Store(error) => error.code(),
             SyncError::Net(NetError::Timeout { .. }) => 30,
             SyncError::Net(error) if error.is_identity() => 40,
             SyncError::Net(_) => 10,

@@ -29,6 +29,7 @@ mod remove;
 pub mod resolve;
 pub mod serve;
 mod source;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 mod tree;

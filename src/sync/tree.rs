@@ -199,6 +199,15 @@ impl Tree {
         Ok(Tree { place, scan, indexed, fresh, options: scanning, cache, before: None })
     }
 
+    /// A source that is known without looking: `root` shows what `scan` says.
+    pub(super) fn known(place: Place, scan: Scan, options: &Options) -> Tree {
+        let mut scanning = scan::Options::new(Arc::new(now));
+        scanning.profile = scan.snapshot.profile();
+        scanning.params = options.params.clone();
+        scanning.threads = options.threads;
+        Tree { place, scan, indexed: true, fresh: true, options: scanning, cache: None, before: None }
+    }
+
     /// A source of which other metadata counts than it was scanned for. Where that makes names or attributes no
     /// part of it, it is scanned once more: such are not sent, and that is told.
     ///
