@@ -1,3 +1,4 @@
 //! Trees → chunks stored once each; any snapshot of them back, whole, proven and by name.
 
 pub mod blobs;
+pub mod log;
