@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use rustls::SignatureScheme;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::sign::SigningKey;
 
@@ -48,6 +49,12 @@ impl PeerId {
     pub fn fingerprint(&self) -> String {
         let text = base32::encode(&self.0[..10]);
         [&text[..4], &text[4..8], &text[8..12], &text[12..]].join("-")
+    }
+
+    /// Whether `signature` is this key's over `message` ([`Identity::sign`]).
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
     }
 
     fn checksum(&self) -> [u8; CHECKSUM_BYTES] {
@@ -156,6 +163,24 @@ impl Identity {
         self.peer
     }
 
+    /// Signs `message` by Ed25519. The same key signs TLS handshakes, and that is 64 spaces and a context: a message
+    /// must begin with what it is for, and not with spaces.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let signer = self.signer.choose_scheme(&[SignatureScheme::ED25519]).expect("the key is for Ed25519");
+        let signature = signer.sign(message).expect("an Ed25519 key signs anything");
+        signature.try_into().expect("an Ed25519 signature has 64 bytes")
+    }
+
+    /// The key with that seed, for bytes that are the same in every run.
+    #[cfg(test)]
+    pub(crate) fn of_seed(seed: [u8; 32]) -> Identity {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+        let before = b"\x30\x51\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+        let der = [before, &seed[..], b"\x81\x21\x00", pair.public_key().as_ref()].concat();
+        Identity::from_pkcs8(&der).unwrap()
+    }
+
     pub(super) fn signer(&self) -> Arc<dyn SigningKey> {
         self.signer.clone()
     }
@@ -261,6 +286,23 @@ mod tests {
         }
         std::fs::write(&path, b"").unwrap();
         assert!(matches!(Identity::load_or_create(dir.path()), Err(NetError::Key { .. })));
+    }
+
+    #[test]
+    fn a_signature_is_of_one_key_and_one_message() {
+        // RFC 8032, section 7.1, test 2.
+        let seed = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+        let identity = Identity::of_seed(seed.parse::<crate::Hash>().unwrap().0);
+        let signature = identity.sign(b"\x72");
+        assert!(signature.starts_with(b"\x92\xa0\x09\xa9\xf0\xd4\xca\xb8\x72\x0e\x82\x0b\x5f\x64\x25\x40"));
+        assert!(identity.peer_id().verify(b"\x72", &signature));
+        assert!(!identity.peer_id().verify(b"\x73", &signature));
+        assert!(!Identity::ephemeral().peer_id().verify(b"\x72", &signature));
+        for bit in 0..512 {
+            let mut other = signature;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!identity.peer_id().verify(b"\x72", &other), "bit {bit}");
+        }
     }
 
     #[test]

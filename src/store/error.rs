@@ -4,6 +4,7 @@ use std::io;
 
 use super::ObjectId;
 use super::blobs::BlobName;
+use super::log::LogError;
 use crate::hash::Hash;
 
 /// Why a store's operation failed.
@@ -60,6 +61,12 @@ pub enum StoreError {
         /// Which.
         object: ObjectId,
     },
+    /// Two stores that cut files otherwise share nothing.
+    #[error("the other store cuts files otherwise, or under another key")]
+    Unlike,
+    /// What is no part of a history.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// There is no such name, or no such state of it.
     #[error("there is no {0}")]
     NoSuchName(String),
@@ -102,6 +109,9 @@ impl StoreError {
         match self {
             StoreError::Damaged { .. } | StoreError::Missing { .. } => 41,
             StoreError::Version { .. } => 2,
+            StoreError::NoSuchName(_) | StoreError::None => 23,
+            StoreError::Log(LogError::Text { .. } | LogError::TooMany { .. } | LogError::List { .. }) => 1,
+            StoreError::Log(_) => 41,
             _ => 11,
         }
     }

@@ -46,6 +46,42 @@ impl State {
     }
 }
 
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Named {
+    /// Its kept states, oldest first; none of a name that was given up.
+    pub(super) states: Vec<State>,
+    /// The digest of the last record of it.
+    pub(super) last: Hash,
+}
+
+impl Default for Named {
+    fn default() -> Named {
+        Named { states: Vec::new(), last: Hash([0; 32]) }
+    }
+}
+
+/// Records of the history that are a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sealed {
+    pub(super) blob: Hash,
+    /// How many.
+    pub(super) count: u32,
+}
+
+/// The history, as far as it stands in the head.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct History {
+    /// The blobs of the oldest records.
+    pub(super) sealed: Vec<Sealed>,
+    /// The records behind those.
+    pub(super) tail: Vec<Vec<u8>>,
+    /// The tree's right edge, to append to.
+    pub(super) frontier: Vec<u8>,
+    /// The signed size and root of the tree.
+    pub(super) tree_head: Vec<u8>,
+}
+
 /// What the head says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
@@ -53,20 +89,23 @@ pub(super) struct Head {
     pub(super) store: [u8; 16],
     /// How many heads there were before: no two heads of a store have the same bytes.
     pub(super) epoch: u64,
-    /// Packs that are given up, whether they are still there or not.
+    /// Packs that are given up, and may still be there.
     pub(super) condemned: Vec<Hash>,
     /// How often packs were condemned: who counted on packs looks again if this has changed.
     pub(super) collections: u64,
-    /// The kept states of each name, oldest first.
-    pub(super) names: BTreeMap<String, Vec<State>>,
-    /// Changes so far.
-    pub(super) sequence: u64,
+    /// Objects that something refers to and that were lost: until they are put again, what is there is not taken to have
+    /// everything below it there.
+    pub(super) lost: Vec<Hash>,
+    /// What each name stands for.
+    pub(super) names: BTreeMap<String, Named>,
+    /// The signed records of how that came about.
+    pub(super) history: History,
 }
 
 impl Head {
     /// The roots of all snapshots that are kept.
     pub(super) fn roots(&self) -> impl Iterator<Item = Hash> + '_ {
-        self.names.values().flatten().map(|state| state.root)
+        self.names.values().flat_map(|named| &named.states).map(|state| state.root)
     }
 
     pub(super) fn encode(&self, seal: Option<&dyn Seal>) -> Result<Vec<u8>, StoreError> {

@@ -28,18 +28,25 @@
 
 pub mod blobs;
 mod blocks;
+mod check;
+mod copy;
 mod error;
+mod gc;
 mod head;
+mod history;
 mod index;
+pub mod log;
 mod object;
 mod pack;
 mod put;
 mod record;
 mod settings;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod view;
+mod walk;
 mod write;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -55,13 +62,18 @@ use self::settings::Written;
 use crate::chunk::Params;
 use crate::hash::Hash;
 
+pub use self::check::{Check, Checked, Mended, mend_head};
 pub use self::error::StoreError;
+pub use self::gc::{Collect, Collected};
 pub use self::head::State;
+pub use self::history::Signer;
 pub use self::object::{ObjectId, ObjectKind};
 pub use self::put::{Put, PutOptions};
 pub use self::settings::{LEVEL, Settings};
+pub use self::stats::Stats;
 pub use self::view::StoredTree;
-pub use self::write::{PACK_BYTES, Writer};
+pub use self::walk::Broken;
+pub use self::write::{Added, PACK_BYTES, Writer};
 
 /// How often a change of the head is tried while others change it too.
 const HEAD_TRIES: u32 = 50;
@@ -81,7 +93,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Exists`]; [`StoreError::Io`].
-    pub fn create(blobs: Arc<dyn Blobs>, id: [u8; 16], settings: &Settings) -> Result<Store, StoreError> {
+    pub fn create(
+        blobs: Arc<dyn Blobs>,
+        id: [u8; 16],
+        settings: &Settings,
+        by: Signer<'_>,
+    ) -> Result<Store, StoreError> {
         let written = Written {
             store: id,
             params: settings.params.to_bytes(),
@@ -94,7 +111,7 @@ impl Store {
             }
             result => result.map_err(StoreError::place("settings", "write"))?,
         }
-        let head = Head { store: id, ..Head::default() };
+        let head = Head::first(id, by);
         let bytes = head.encode(None)?;
         match blobs.replace_head(None, &bytes).map_err(StoreError::place("head", "write"))? {
             Some(_) => Store::open(blobs),
@@ -137,7 +154,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] head; [`StoreError::Io`].
     pub fn names(&self) -> Result<std::collections::BTreeMap<String, Vec<State>>, StoreError> {
-        Ok(self.head()?.0.names)
+        let names = self.head()?.0.names.into_iter().map(|(name, named)| (name, named.states));
+        Ok(names.filter(|(_, states)| !states.is_empty()).collect())
     }
 
     /// Reads an object.
@@ -205,7 +223,7 @@ impl Store {
         match self.index().find_all(&*self.blobs, &locator) {
             // A run that is damaged, or was merged with others.
             Err(_) => {
-                self.refresh()?;
+                self.look_again(true)?;
                 self.index().find_all(&*self.blobs, &locator)
             }
             found => found,
@@ -221,9 +239,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] head; [`StoreError::Io`].
     pub fn refresh(&self) -> Result<(), StoreError> {
+        self.look_again(false)
+    }
+
+    fn look_again(&self, verify: bool) -> Result<(), StoreError> {
         let (head, _) = self.head()?;
         let locate = |hash: &Hash| self.locate(hash);
-        let index = Index::open(self.source(&locate), &head.condemned)?;
+        let index = Index::open(self.source(&locate), &head.condemned, verify)?;
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
         Ok(())
     }

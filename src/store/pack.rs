@@ -6,8 +6,11 @@ use super::blobs::{BlobKind, BlobName, Blobs};
 use super::error::StoreError;
 use super::record::{self, HEADER_BYTES, Header, Row, Seal, Why};
 
-/// What every pack begins with: a name, a version, zeros.
-pub(super) const PACK_HEADER: [u8; 16] = *b"SYNCPACK\x01\0\0\0\0\0\0\0";
+/// What every pack begins with: a name, a version, zeros; then comes what makes it another than any with the same records.
+const MAGIC: [u8; 16] = *b"SYNCPACK\x01\0\0\0\0\0\0\0";
+/// Bytes before the first record.
+const PACK_HEADER_BYTES: usize = MAGIC.len() + SALT_BYTES;
+const SALT_BYTES: usize = 16;
 const TRAILER_MAGIC: [u8; 4] = *b"SLPE";
 const TRAILER_BYTES: usize = 16;
 /// Bytes of one pack at most.
@@ -41,9 +44,12 @@ impl Builder {
         self.bytes.len()
     }
 
-    pub(super) fn push(&mut self, record: &[u8], rows: Vec<Row>) {
+    /// Adds a record. `salt` is asked once a pack, and must not give the same twice: a pack that was given up must not
+    /// come back under its name while others remove it.
+    pub(super) fn push(&mut self, record: &[u8], rows: Vec<Row>, salt: impl FnOnce() -> [u8; SALT_BYTES]) {
         if self.bytes.is_empty() {
-            self.bytes.extend_from_slice(&PACK_HEADER);
+            self.bytes.extend_from_slice(&MAGIC);
+            self.bytes.extend_from_slice(&salt());
         }
         let (offset, span) = (self.bytes.len() as u32, record.len() as u32);
         self.bytes.extend_from_slice(record);
@@ -89,7 +95,7 @@ pub(super) fn contents(
         return Ok(contents);
     }
     let read = |range| blobs.read(name, range).map_err(StoreError::io(name, "read"));
-    if len < PACK_HEADER.len() as u64 || read(0..PACK_HEADER.len() as u64)?[..] != PACK_HEADER {
+    if len < PACK_HEADER_BYTES as u64 || read(0..MAGIC.len() as u64)?[..] != MAGIC {
         contents.damage.push((0, "it does not begin as a pack"));
     }
     let offsets = offsets(len, read)?;
@@ -98,7 +104,7 @@ pub(super) fn contents(
             .damage
             .push((len.saturating_sub(TRAILER_BYTES as u64), "its list of records is not what was written"));
     }
-    let mut next = PACK_HEADER.len() as u64;
+    let mut next = PACK_HEADER_BYTES as u64;
     let mut listed = offsets.as_deref().map(<[u32]>::iter);
     loop {
         let offset = match &mut listed {

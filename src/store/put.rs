@@ -7,13 +7,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::history::Signer;
+use super::log::{RefName, Tag};
 use super::tree::attribute_ids;
 use super::write::{Added, Lane, Writer};
 use super::{ObjectId, State, Store, StoreError};
 use crate::chunk::{ChunkRef, Chunker, Splitter};
-use crate::fs::{DirRef, File, Time};
+use crate::fs::{DirRef, File};
 use crate::hash::Hash;
 use crate::monitor::{Monitor, Phase};
+use crate::net::Identity;
 use crate::scan::{
     Clock, Opener, PARALLEL_BYTES, Scan, ScanError, Settled, batches, hash_parallel, hash_settled, named,
 };
@@ -35,7 +38,9 @@ pub struct PutOptions<'a> {
     /// Told of what goes on.
     pub monitor: &'a dyn Monitor,
     /// What the state is marked with.
-    pub tags: Vec<String>,
+    pub tags: Vec<Tag>,
+    /// Whose key signs the change.
+    pub identity: &'a Identity,
 }
 
 /// What was put.
@@ -69,7 +74,7 @@ impl Store {
     /// [`StoreError::Locked`], [`StoreError::Io`], [`StoreError::Contended`].
     pub fn put_tree(
         &self,
-        name: &str,
+        name: &RefName,
         root: &DirRef,
         scan: &mut Scan,
         options: &PutOptions<'_>,
@@ -88,13 +93,19 @@ impl Store {
                 return Err(StoreError::damaged(&"the tree", "a directory of it has no digest"));
             };
             let totals = snapshot.totals();
-            let time = (options.now)();
+            let by = Signer { identity: options.identity, time: (options.now)() };
+            self.refresh()?;
             let state = self.change_head(|head| {
-                if head.collections != collections {
-                    return Ok(None);
+                let relied = head.collections == collections;
+                let mut found = Vec::new();
+                for hash in &head.lost {
+                    found.push(self.kind_of(hash)?.is_some());
                 }
-                Ok(Some(head.add(name, hash, time, &options.tags, &totals)))
+                let mut found = found.into_iter();
+                head.lost.retain(|_| !found.next().unwrap_or(false));
+                relied.then(|| head.add(name, hash, &options.tags, &totals, by)).transpose()
             })?;
+            self.seal_history()?;
             if let Some(state) = state {
                 return Ok(Put { state, added, totals, snapshot });
             }
@@ -113,7 +124,8 @@ impl Store {
         scan: &mut Scan,
         options: &PutOptions<'_>,
     ) -> Result<Snapshot, StoreError> {
-        let files = lacking(writer, &scan.snapshot)?;
+        let lost = !self.head()?.0.lost.is_empty();
+        let files = lacking(writer, scan, lost)?;
         let read = Reading {
             store: self,
             writer,
@@ -145,7 +157,7 @@ impl Store {
                 lane.put(&ObjectId::attributes(id), &encode_attributes(&set))?;
             }
         }
-        for dir in dirs_lacking(writer, &snapshot)?.into_iter().rev() {
+        for dir in dirs_lacking(writer, &snapshot, lost)?.into_iter().rev() {
             for (full, bytes) in encode_dir(&snapshot, dir).into_iter().flatten() {
                 lane.put(&ObjectId::dir_node(full), &bytes)?;
             }
@@ -158,14 +170,15 @@ impl Store {
     }
 }
 
-/// Directories that the store has not, parents first. What it has, it has with all below.
-fn dirs_lacking(writer: &Writer<'_>, snapshot: &Snapshot) -> Result<Vec<DirId>, StoreError> {
+/// Directories that the store has not, parents first. What it has, it has with all below, unless something was `lost`.
+fn dirs_lacking(writer: &Writer<'_>, snapshot: &Snapshot, lost: bool) -> Result<Vec<DirId>, StoreError> {
     let mut has = vec![false; snapshot.dir_count() as usize];
     let mut lacking = Vec::new();
     for dir in snapshot.dirs() {
         let above = dir != DirId::ROOT && has[snapshot.parent(dir).0 as usize];
         let digests = snapshot.digests(dir);
-        has[dir.0 as usize] = above || digests.map_or(Ok(false), |digests| writer.had(&digests.full))?;
+        has[dir.0 as usize] =
+            !lost && (above || digests.map_or(Ok(false), |digests| writer.had(&digests.full))?);
         if !has[dir.0 as usize] {
             lacking.push(dir);
         }
@@ -174,12 +187,19 @@ fn dirs_lacking(writer: &Writer<'_>, snapshot: &Snapshot) -> Result<Vec<DirId>, 
 }
 
 /// Files that are to be read, by number, with their lengths.
-fn lacking(writer: &Writer<'_>, snapshot: &Snapshot) -> Result<Vec<(EntryId, u64)>, StoreError> {
+fn lacking(writer: &Writer<'_>, scan: &Scan, lost: bool) -> Result<Vec<(EntryId, u64)>, StoreError> {
     let mut files = Vec::new();
-    for dir in dirs_lacking(writer, snapshot)? {
-        for (id, entry) in snapshot.counted(dir) {
+    for dir in dirs_lacking(writer, &scan.snapshot, lost)? {
+        for (id, entry) in scan.snapshot.counted(dir) {
             let Node::File { size, root, link: None } = &entry.node else { continue };
-            let has = root.map_or(Ok(false), |root| writer.had(&root))?;
+            let mut has = root.map_or(Ok(false), |root| writer.had(&root))?;
+            if has && lost {
+                let chunks = scan.chunks(id);
+                has = chunks.is_some();
+                for chunk in chunks.into_iter().flatten() {
+                    has = has && writer.had(&chunk.hash)?;
+                }
+            }
             if !has {
                 files.push((id, *size));
             }
@@ -391,28 +411,4 @@ fn root_of(chunks: &[ChunkRef]) -> Hash {
     let mut builder = tree::Builder::new();
     chunks.iter().for_each(|chunk| builder.push(*chunk));
     builder.finish().hash
-}
-
-impl super::head::Head {
-    /// Adds the newest state of a name.
-    pub(super) fn add(
-        &mut self,
-        name: &str,
-        root: Hash,
-        time: Time,
-        tags: &[String],
-        totals: &Totals,
-    ) -> State {
-        let state = State {
-            sequence: self.sequence,
-            root,
-            time: (time.secs, time.nanos),
-            tags: tags.to_vec(),
-            bytes: totals.bytes,
-            files: totals.files,
-        };
-        self.sequence += 1;
-        self.names.entry(name.to_owned()).or_default().push(state.clone());
-        state
-    }
 }

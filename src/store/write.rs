@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ring::rand::{SecureRandom, SystemRandom};
+
 use super::blobs::WriteLock;
 use super::index::{self, Index, Locator, Made};
 use super::pack::{Builder, Placed};
@@ -77,14 +79,19 @@ impl<'a> Writer<'a> {
         if self.had(&id.hash)? {
             return Ok(false);
         }
+        Ok(self.claim_anew(id))
+    }
+
+    /// Whether no one has put this object through this writer.
+    fn claim_anew(&self, id: &ObjectId) -> bool {
         let shard = usize::from(id.hash.0[31]) % SHARDS;
-        Ok(locked(&self.claimed[shard]).insert(id.hash))
+        locked(&self.claimed[shard]).insert(id.hash)
     }
 
     /// Takes a record into the pack of its class, and writes the pack when it is full.
     fn push(&self, tree: bool, record: &[u8], rows: Vec<super::record::Row>) -> Result<(), StoreError> {
         let mut builder = locked(&self.packs[usize::from(tree)]);
-        builder.push(record, rows);
+        builder.push(record, rows, salt);
         if builder.len() < PACK_BYTES {
             return Ok(());
         }
@@ -150,6 +157,16 @@ impl Lane<'_, '_> {
         if !self.writer.claim(id)? {
             return Ok(false);
         }
+        self.push(id, bytes)?;
+        Ok(true)
+    }
+
+    /// Puts an object that lies in a pack that is to be given up; once.
+    pub(super) fn put_again(&mut self, id: &ObjectId, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.writer.claim_anew(id) { self.push(id, bytes) } else { Ok(()) }
+    }
+
+    fn push(&mut self, id: &ObjectId, bytes: &[u8]) -> Result<(), StoreError> {
         let tree = id.kind.is_tree();
         if !self.open[usize::from(tree)].has_room(bytes.len()) {
             self.flush(tree)?;
@@ -159,7 +176,7 @@ impl Lane<'_, '_> {
         if open.len() >= RECORD_BYTES {
             self.flush(tree)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Hands on the record of a class that was begun.
@@ -171,6 +188,14 @@ impl Lane<'_, '_> {
         let (record, rows) = open.encode(tree, &mut self.zstd, self.writer.store.seal());
         self.writer.push(tree, &record, rows)
     }
+}
+
+/// Bytes that no one else draws.
+fn salt() -> [u8; 16] {
+    let mut salt = [0; 16];
+    // It fails before the kernel has gathered any randomness; nothing but the name rests on it, and that has the records too.
+    let _ = SystemRandom::new().fill(&mut salt);
+    salt
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -45,6 +45,7 @@ pub use listener::{Decided, Listener};
 pub use local::{sync_dirs, sync_tree};
 use resolve::Shape;
 pub use source::HASH_FIRST_BYTES;
+pub(crate) use tree::now;
 pub use tree::{Place, Tree};
 pub use wire::Compress;
 

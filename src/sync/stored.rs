@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::tree::now;
 use super::{Options, Place, Problem, Summary, SyncError, Tree, sync_tree, unread};
 use crate::hash::Hash;
+use crate::net::Identity;
 use crate::snapshot::Profile;
+use crate::store::log::{RefName, Tag};
 use crate::store::{Put, PutOptions, Store, StoredTree};
 
 /// What of a tree a store keeps: everything that this process can read.
@@ -25,8 +27,9 @@ pub fn profile() -> Profile {
 pub fn put(
     place: Place,
     store: &Store,
-    name: &str,
-    tags: &[String],
+    name: &RefName,
+    tags: &[Tag],
+    identity: &Identity,
     options: &Options,
 ) -> Result<(Put, Vec<Problem>), SyncError> {
     let options = Options { params: store.params().clone(), ..options.clone() };
@@ -36,6 +39,7 @@ pub fn put(
         now: Arc::new(now),
         monitor: &*options.monitor,
         tags: tags.to_vec(),
+        identity,
     };
     let root = tree.place.root.clone();
     let put = store.put_tree(name, &root, &mut tree.scan, &how)?;

@@ -113,7 +113,7 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// The clock that file times are compared with.
 #[expect(clippy::disallowed_methods, reason = "the scan's clock: racily clean entries are told by it")]
-pub(super) fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time { secs: since.as_secs() as i64, nanos: since.subsec_nanos() }
 }

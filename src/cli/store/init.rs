@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::{Done, say};
+use crate::cli::{Done, home, say};
 use crate::fs::os;
+use crate::net::Identity;
 use crate::store::blobs::DirBlobs;
 use crate::store::{Settings, Store};
 
@@ -24,9 +25,10 @@ pub(super) fn run(args: Args) -> Done {
         }
         root => root?,
     };
+    let identity = Identity::load_or_create(&home()?.config)?;
     let mut id = [0; 16];
     rand(&mut id)?;
-    Store::create(Arc::new(DirBlobs::create(root)?), id, &Settings::default())?;
+    Store::create(Arc::new(DirBlobs::create(root)?), id, &Settings::default(), super::signer(&identity))?;
     say(format_args!("made a store at {}", args.url))?;
     Ok(0)
 }

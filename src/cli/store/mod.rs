@@ -11,8 +11,9 @@ use clap::Subcommand;
 
 use super::Done;
 use crate::fs::os;
-use crate::store::Store;
+use crate::net::Identity;
 use crate::store::blobs::{Blobs, DirBlobs};
+use crate::store::{Signer, Store};
 
 /// Keep snapshots of directories in a store, each chunk of them once.
 #[derive(clap::Args)]
@@ -43,4 +44,10 @@ fn open(url: &str) -> anyhow::Result<Arc<Store>> {
 
 fn blobs(url: &str) -> anyhow::Result<Arc<dyn Blobs>> {
     Ok(Arc::new(DirBlobs::open(os::open_root(Path::new(url))?)?))
+}
+
+/// This machine's signature, of now.
+fn signer(identity: &Identity) -> Signer<'_> {
+    let time = crate::sync::now();
+    Signer { identity, time }
 }

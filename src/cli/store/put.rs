@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::cli::progress::Progress;
 use crate::cli::{Done, cache, home, report, say};
+use crate::net::Identity;
+use crate::store::log::RefName;
 use crate::sync::{CODE_PARTIAL, Options, Place, stored};
 
 /// Put a directory as the newest state of a name.
@@ -13,7 +15,7 @@ pub(super) struct Args {
     /// The store.
     url: String,
     /// The name.
-    name: String,
+    name: RefName,
     /// The directory.
     dir: PathBuf,
 }
@@ -21,10 +23,12 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Done {
     let store = super::open(&args.url)?;
     let progress = Arc::new(Progress::new(true));
-    let options = Options { cache: Some(cache(&home()?)), monitor: progress.clone(), ..Options::default() };
-    let (put, problems) = stored::put(Place::open(&args.dir)?, &store, &args.name, &[], &options)?;
+    let home = home()?;
+    let identity = Identity::load_or_create(&home.config)?;
+    let options = Options { cache: Some(cache(&home)), monitor: progress.clone(), ..Options::default() };
+    let (put, problems) = stored::put(Place::open(&args.dir)?, &store, &args.name, &[], &identity, &options)?;
     progress.finish();
     report::problems(&problems);
-    say(format_args!("{} {} added {:?}", args.name, put.state.root, put.added))?;
+    say(format_args!("{} {} added {:?}", args.name.as_str(), put.state.root, put.added))?;
     Ok(if problems.is_empty() { 0 } else { CODE_PARTIAL })
 }

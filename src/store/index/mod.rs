@@ -77,11 +77,11 @@ pub(super) struct Source<'a> {
 
 impl Index {
     /// Opens the index of all packs but the `condemned`. Runs that cannot be used are passed over, and the packs that
-    /// none speaks of are read.
+    /// none speaks of are read. Pages of a long run are checked when they are read, or all now, to `verify` it.
     ///
     /// # Errors
     /// [`StoreError::Io`] if the place cannot be listed or read.
-    pub(super) fn open(source: Source<'_>, condemned: &[Hash]) -> Result<Index, StoreError> {
+    pub(super) fn open(source: Source<'_>, condemned: &[Hash], verify: bool) -> Result<Index, StoreError> {
         let blobs = source.blobs;
         let list = |kind: BlobKind| blobs.list(kind).map_err(StoreError::place(kind.folder(), "list"));
         // Runs first: a pack that is listed later than its run is there, and one that is not listed is gone.
@@ -95,9 +95,17 @@ impl Index {
         }
         let mut uncovered: HashMap<Hash, PackInfo> = index.packs.clone();
         for BlobInfo { name, len, .. } in runs {
-            match Run::open(blobs, name, len) {
+            let verified = |run: Run| {
+                if verify {
+                    run.entries(blobs).try_for_each(|page| page.map(drop))?;
+                }
+                Ok(run)
+            };
+            match Run::open(blobs, name, len).and_then(verified) {
                 Ok(run) => {
-                    run.packs().iter().for_each(|pack| drop(uncovered.remove(pack)));
+                    run.packs().iter().for_each(|pack| {
+                        uncovered.remove(pack);
+                    });
                     index.runs.push(run);
                 }
                 Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
@@ -184,6 +192,11 @@ impl Index {
         Ok(())
     }
 
+    /// The blobs that the runs lie in; those of runs that were made here are not written.
+    pub(super) fn run_names(&self) -> impl Iterator<Item = BlobName> + '_ {
+        self.runs.iter().map(Run::name)
+    }
+
     /// Objects that the runs speak of, those in several runs as often.
     pub(super) fn len(&self) -> usize {
         self.runs.iter().map(Run::len).sum()
@@ -245,18 +258,19 @@ pub(super) fn commit(source: Source<'_>, index: &Index, made: Made) -> Result<()
         merged.push(run);
     }
     let Made { mut entries, mut packs } = made;
+    let new = packs.clone();
+    let stays = |pack: &Hash| index.has_pack(pack) || new.contains(pack);
     for run in &merged {
         let base = packs.len() as u32;
         // Numbers of packs that are gone stay free: the list is short.
         packs.extend_from_slice(run.packs());
         for page in run.entries(source.blobs) {
-            let live = |entry: &Entry| index.has_pack(&run.packs()[entry.pack as usize]);
+            let live = |entry: &Entry| stays(&run.packs()[entry.pack as usize]);
             let page = page?.into_iter().filter(live);
             entries.extend(page.map(|entry| Entry { pack: entry.pack + base, ..entry }));
         }
     }
-    let (packs, numbers) =
-        distinct(packs, |pack| index.has_pack(pack) || !merged.iter().any(|run| run.packs().contains(pack)));
+    let (packs, numbers) = distinct(packs, stays);
     entries.iter_mut().for_each(|entry| entry.pack = numbers[entry.pack as usize]);
     entries.sort_unstable_by_key(|entry| (entry.locator, entry.pack, entry.offset, entry.at));
     entries.dedup();
@@ -285,4 +299,35 @@ fn distinct(packs: Vec<Hash>, stay: impl Fn(&Hash) -> bool) -> (Vec<Hash>, Vec<u
     };
     let numbers = packs.iter().map(number).collect();
     (distinct, numbers)
+}
+
+/// Writes those runs anew that speak of packs which are gone, and those that were made when the index was opened.
+///
+/// # Errors
+/// [`StoreError::Io`]; nothing is lost then.
+pub(super) fn rewrite(source: Source<'_>, index: &Index) -> Result<(), StoreError> {
+    let written = source.blobs.list(BlobKind::Index).map_err(StoreError::place("index", "list"))?;
+    for run in &index.runs {
+        let stale = run.packs().iter().any(|pack| !index.has_pack(pack));
+        let is_written = written.iter().any(|info| info.name == run.name());
+        if is_written && !stale {
+            continue;
+        }
+        let mut entries = Vec::new();
+        for page in run.entries(source.blobs) {
+            let live = |entry: &Entry| index.has_pack(&run.packs()[entry.pack as usize]);
+            entries.extend(page?.into_iter().filter(live));
+        }
+        let (packs, numbers) = distinct(run.packs().to_vec(), |pack| index.has_pack(pack));
+        entries.iter_mut().for_each(|entry| entry.pack = numbers[entry.pack as usize]);
+        if !packs.is_empty() {
+            let bytes = run::encode(&entries, &packs);
+            let name = run::name_of(&bytes);
+            source.blobs.put(&name, &bytes).map_err(StoreError::io(&name, "write"))?;
+        }
+        if is_written {
+            source.blobs.remove(&run.name()).map_err(StoreError::io(&run.name(), "remove"))?;
+        }
+    }
+    Ok(())
 }

@@ -129,6 +129,9 @@ impl Run {
             return Err(damaged("it has another length than it says"));
         }
         let (fences, packs) = footer.tail(&bytes[pages..]).map_err(damaged)?;
+        if bytes[..pages].chunks_exact(PAGE_BYTES).any(|page| !is_page(page)) {
+            return Err(damaged("a page is not what was written"));
+        }
         Ok(Run { name, whole: Some(bytes.slice(..pages)), len: footer.entries, fences, packs })
     }
 
@@ -180,8 +183,7 @@ impl Run {
         let damaged = || StoreError::damaged(&self.name, "a page is not what was written");
         let mut entries = Vec::with_capacity(pages.len() * PAGE_ENTRIES);
         for (at, page) in pages.zip(bytes.chunks_exact(PAGE_BYTES)) {
-            let (page, check) = page.split_at(PAGE_BYTES - 8);
-            if check != xxh3_64(page).to_le_bytes() {
+            if self.whole.is_none() && !is_page(page) {
                 return Err(damaged());
             }
             let count = (self.len - at * PAGE_ENTRIES).min(PAGE_ENTRIES);
@@ -192,6 +194,12 @@ impl Run {
         }
         Ok(entries)
     }
+}
+
+/// Whether a page is what was written.
+fn is_page(page: &[u8]) -> bool {
+    let (page, check) = page.split_at(PAGE_BYTES - 8);
+    check == xxh3_64(page).to_le_bytes()
 }
 
 /// The last bytes of a run.
