@@ -181,7 +181,7 @@ impl Store {
                 }
             }
         }
-        Err(damage.unwrap_or(StoreError::Missing { object: *id }))
+        Err(damage.map_or(StoreError::Missing { object: *id }, |error| error.about(id)))
     }
 
     /// Whether an object is there: where, not whether its bytes are what they were.
