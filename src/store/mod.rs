@@ -40,6 +40,7 @@ mod object;
 mod pack;
 mod put;
 mod record;
+pub mod seal;
 mod settings;
 mod stats;
 #[cfg(test)]
