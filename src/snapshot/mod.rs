@@ -32,7 +32,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::chunk;
-use crate::hash::{Domain, Hash, Hasher};
+use crate::hash::{Domain, Hash};
 use crate::path::{Name, RelPath};
 
 #[doc = include_str!("FORMAT.md")]

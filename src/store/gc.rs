@@ -189,19 +189,20 @@ impl Store {
         self.refresh()
     }
 
-    /// Removes blobs of the index that cannot be used, and writes one of all packs that none speaks of.
+    /// Removes blobs of the index that are damaged, and writes one of all packs that none speaks of.
     ///
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::Io`].
     pub fn mend_index(&self) -> Result<(), StoreError> {
         let _lock = self.lock()?;
-        self.refresh()?;
-        let kept: HashSet<BlobName> = self.index().run_names().collect();
-        for info in self.blobs.list(BlobKind::Index).map_err(StoreError::place("index", "list"))? {
-            if !kept.contains(&info.name) {
+        for info in self.list(BlobKind::Index)? {
+            let bytes =
+                self.blobs.read(&info.name, 0..info.len).map_err(StoreError::io(&info.name, "read"))?;
+            if BlobName::of(BlobKind::Index, &bytes) != info.name {
                 self.blobs.remove(&info.name).map_err(StoreError::io(&info.name, "remove"))?;
             }
         }
+        self.refresh()?;
         self.rewrite_index()
     }
 }

@@ -226,9 +226,13 @@ impl Store {
             let Draft { name, sequence, action, .. } = record.draft();
             let key = |sequence: u64| (name.as_str().to_owned(), sequence);
             match action {
-                Action::Put { root, .. } => drop(stands.insert(key(*sequence), *root)),
+                Action::Put { root, .. } => {
+                    stands.insert(key(*sequence), *root);
+                }
                 Action::Forget(forgotten) => {
-                    forgotten.as_slice().iter().for_each(|(of, _)| drop(stands.remove(&key(*of))));
+                    for (of, _) in forgotten.as_slice() {
+                        stands.remove(&key(*of));
+                    }
                 }
                 Action::Remove => stands.retain(|(of, _), _| of != name.as_str()),
                 Action::Tag { .. } => {}

@@ -54,7 +54,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use self::blobs::{BlobName, Blobs, HeadVersion, WriteLock};
+use self::blobs::{BlobName, Blobs, HeadVersion, Locking, WriteLock};
 use self::blocks::Blocks;
 use self::head::Head;
 use self::index::{Index, Location, Locator};
@@ -300,8 +300,9 @@ impl Store {
 
     fn lock(&self) -> Result<Option<Box<dyn WriteLock>>, StoreError> {
         match self.blobs.lock().map_err(StoreError::place("packs", "lock"))? {
-            Ok(lock) => Ok(lock),
-            Err(pid) => Err(StoreError::Locked { pid }),
+            Locking::Held(lock) => Ok(Some(lock)),
+            Locking::Shared => Ok(None),
+            Locking::Taken(pid) => Err(StoreError::Locked { pid }),
         }
     }
 }

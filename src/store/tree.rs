@@ -7,7 +7,7 @@ use crate::chunk::ChunkRef;
 use crate::hash::Hash;
 use crate::limits::ENTRIES_MAX;
 use crate::snapshot::stored::{Children, StoredEntry, Top, decode_attributes, decode_dir_node, decode_top};
-use crate::snapshot::{AttributesId, Builder, DirId, Node, Profile, Sets, Snapshot};
+use crate::snapshot::{AttributesId, Builder, DirId, Profile, Sets, Snapshot};
 use crate::tree::{Child, decode_node};
 
 impl Store {
@@ -150,12 +150,4 @@ pub(super) fn attribute_ids(snapshot: &Snapshot) -> impl Iterator<Item = Attribu
     ids.sort_unstable_by_key(|id| id.0);
     ids.dedup();
     ids.into_iter()
-}
-
-/// Files of a tree, not counting further names, with root and length.
-pub(super) fn files(snapshot: &Snapshot) -> impl Iterator<Item = (Hash, u64)> + '_ {
-    snapshot.all_entries().iter().filter_map(|entry| match &entry.node {
-        Node::File { size, root: Some(root), link: None } => Some((*root, *size)),
-        _ => None,
-    })
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{BlobInfo, BlobKind, BlobName, Blobs, HEAD_BYTES_MAX, Head, HeadVersion, WriteLock};
+use super::{BlobInfo, BlobKind, BlobName, Blobs, HEAD_BYTES_MAX, Head, HeadVersion, Locking, WriteLock};
 use crate::fs::{DirRef, FileRef, Kind};
 use crate::hash::{Domain, Hash};
 use crate::path::{Name, STAGING_PREFIX};
@@ -185,13 +185,13 @@ impl Blobs for DirBlobs {
         }
     }
 
-    fn lock(&self) -> io::Result<Result<Option<Box<dyn WriteLock>>, Option<u32>>> {
+    fn lock(&self) -> io::Result<Locking> {
         // The lock belongs to an open of the directory, so each writer opens it anew.
         let folder = self.root.open_dir(&name(BlobKind::Pack.folder().as_bytes())?)?;
-        match folder.try_lock()? {
-            Ok(()) => Ok(Ok(Some(Box::new(Locked { _folder: folder })))),
-            Err(pid) => Ok(Err(pid)),
-        }
+        Ok(match folder.try_lock()? {
+            Ok(()) => Locking::Held(Box::new(Locked { _folder: folder })),
+            Err(pid) => Locking::Taken(pid),
+        })
     }
 
     fn is_shared(&self) -> bool {

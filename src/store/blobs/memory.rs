@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{BlobInfo, BlobKind, BlobName, Blobs, Head, HeadVersion, WriteLock};
+use super::{BlobInfo, BlobKind, BlobName, Blobs, Head, HeadVersion, Locking};
 use crate::fs::Time;
 
 /// Blobs in memory.
@@ -103,8 +103,8 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
-    fn lock(&self) -> io::Result<Result<Option<Box<dyn WriteLock>>, Option<u32>>> {
-        Ok(Ok(None))
+    fn lock(&self) -> io::Result<Locking> {
+        Ok(Locking::Shared)
     }
 
     fn is_shared(&self) -> bool {

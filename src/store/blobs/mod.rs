@@ -107,6 +107,16 @@ pub struct Head {
 /// Held by the only process that writes; dropped, another may.
 pub trait WriteLock: Send + Sync {}
 
+/// What asking for the lock gave.
+pub enum Locking {
+    /// Nobody else writes while this is held.
+    Held(Box<dyn WriteLock>),
+    /// The place has no locks: several processes may write at once.
+    Shared,
+    /// Another process has it; its number, where that can be told.
+    Taken(Option<u32>),
+}
+
 /// The longest head, in bytes.
 pub const HEAD_BYTES_MAX: usize = 64 << 20;
 
@@ -174,11 +184,11 @@ pub trait Blobs: Send + Sync {
     /// `AlreadyExists`, and whatever else the place says.
     fn put_settings(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Keeps other processes from writing, where the place can. `Ok(Err(pid))` if another process does.
+    /// Keeps other processes from writing, where the place can.
     ///
     /// # Errors
     /// Whatever the place says.
-    fn lock(&self) -> io::Result<Result<Option<Box<dyn WriteLock>>, Option<u32>>>;
+    fn lock(&self) -> io::Result<Locking>;
 
     /// Whether several processes write at once: then what is young is left alone.
     fn is_shared(&self) -> bool;

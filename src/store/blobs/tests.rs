@@ -62,8 +62,9 @@ fn a_directory_conforms() {
 fn a_directory_has_one_writer() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = DirBlobs::create(crate::fs::os::open_root(dir.path()).unwrap()).unwrap();
-    let lock = blobs.lock().unwrap().unwrap();
-    assert_eq!(blobs.lock().unwrap().err(), Some(Some(std::process::id())));
+    let lock = blobs.lock().unwrap();
+    assert!(matches!(lock, Locking::Held(_)));
+    assert!(matches!(blobs.lock().unwrap(), Locking::Taken(Some(pid)) if pid == std::process::id()));
     drop(lock);
-    assert!(blobs.lock().unwrap().is_ok());
+    assert!(matches!(blobs.lock().unwrap(), Locking::Held(_)));
 }

@@ -191,16 +191,6 @@ impl Index {
         }
         Ok(())
     }
-
-    /// The blobs that the runs lie in; those of runs that were made here are not written.
-    pub(super) fn run_names(&self) -> impl Iterator<Item = BlobName> + '_ {
-        self.runs.iter().map(Run::name)
-    }
-
-    /// Objects that the runs speak of, those in several runs as often.
-    pub(super) fn len(&self) -> usize {
-        self.runs.iter().map(Run::len).sum()
-    }
 }
 
 fn location(run: &Run, entry: &Entry) -> Location {

@@ -1,7 +1,7 @@
 //! Collections beside puts, each step of one between any two of the other: nothing that is named is lost.
 
 use super::*;
-use crate::store::blobs::{BlobInfo, BlobName, Head as PlaceHead, HeadVersion, WriteLock};
+use crate::store::blobs::{BlobInfo, BlobName, Head as PlaceHead, HeadVersion, Locking};
 use std::io;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex};
@@ -90,7 +90,7 @@ impl Blobs for Turned {
     fn put_settings(&self, bytes: &[u8]) -> io::Result<()> {
         self.blobs.put_settings(bytes)
     }
-    fn lock(&self) -> io::Result<Result<Option<Box<dyn WriteLock>>, Option<u32>>> {
+    fn lock(&self) -> io::Result<Locking> {
         self.blobs.lock()
     }
     fn is_shared(&self) -> bool {
