@@ -35,6 +35,7 @@ mod gc;
 mod head;
 mod history;
 mod index;
+mod keep;
 pub mod log;
 mod object;
 mod pack;
@@ -67,6 +68,7 @@ pub use self::error::StoreError;
 pub use self::gc::{Collect, Collected};
 pub use self::head::State;
 pub use self::history::Signer;
+pub use self::keep::Keep;
 pub use self::object::{ObjectId, ObjectKind};
 pub use self::put::{Put, PutOptions};
 pub use self::settings::{LEVEL, Settings};
@@ -141,6 +143,12 @@ impl Store {
     #[must_use]
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// What another store is made with to be like this one.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { params: self.params.clone(), level: self.settings.level.into() }
     }
 
     /// Which store it is.
