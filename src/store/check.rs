@@ -6,7 +6,7 @@ use super::blobs::{BlobInfo, BlobKind, BlobName};
 use super::pack;
 use super::record::Record;
 use super::walk::{Broken, Walk};
-use super::{ObjectId, Store, StoreError, pack_name};
+use super::{ObjectId, ObjectKind, Store, StoreError, pack_name};
 use crate::hash::Hash;
 
 /// How to check.
@@ -216,6 +216,16 @@ impl Store {
     }
 }
 
+/// What an object may be that is known by its digest: a file's root that is nowhere may be a chunk, or a node.
+fn alike(id: &ObjectId) -> Vec<ObjectId> {
+    match id.kind {
+        ObjectKind::Chunk | ObjectKind::FileNode => {
+            vec![ObjectId::chunk(id.hash), ObjectId::file_node(id.hash)]
+        }
+        _ => vec![*id],
+    }
+}
+
 /// What was mended.
 #[derive(Debug, Default)]
 pub struct Mended {
@@ -276,6 +286,7 @@ impl Store {
         drop(lane);
         drop(writer);
         // What is missing now is named by what is there: each round finds what is below what the last one fetched.
+        let mut before = HashSet::new();
         loop {
             let mut walk = Walk::new(self);
             for root in self.head()?.0.roots().collect::<HashSet<_>>() {
@@ -286,18 +297,8 @@ impl Store {
             let mut lane = writer.lane();
             let mut fetched = 0;
             for id in &missing {
-                let found = other.and_then(|other| match id.kind {
-                    // A file's root that is nowhere is told as a node, and may be a chunk.
-                    super::ObjectKind::FileNode => {
-                        let chunk = ObjectId::chunk(id.hash);
-                        other
-                            .get(id)
-                            .map(|bytes| (*id, bytes))
-                            .or_else(|_| other.get(&chunk).map(|bytes| (chunk, bytes)))
-                            .ok()
-                    }
-                    _ => other.get(id).map(|bytes| (*id, bytes)).ok(),
-                });
+                let found = other
+                    .and_then(|other| alike(id).into_iter().find_map(|id| Some((id, other.get(&id).ok()?))));
                 if let Some((id, bytes)) = found {
                     lane.put_again(&id, &bytes)?;
                     fetched += 1;
@@ -310,10 +311,11 @@ impl Store {
             drop(writer);
             self.refresh()?;
             mended.fetched += fetched;
-            if fetched == 0 {
+            if fetched == 0 || missing == before {
                 mended.lost = missing.iter().map(|id| id.hash).collect();
                 break;
             }
+            before = missing;
         }
         self.change_head(|head| {
             head.lost = mended.lost.clone();

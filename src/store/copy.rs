@@ -25,7 +25,6 @@ impl Store {
             return Err(StoreError::Unlike);
         }
         let writer = other.writer()?;
-        let collections = other.head()?.0.collections;
         let (mut chunks, mut nodes) = (writer.lane(), writer.lane());
         let mut walk = Walk::new(self);
         walk.snapshot(&state.root, &mut |id| {
@@ -45,7 +44,7 @@ impl Store {
         let tags = state.tags.iter().map(|tag| tag.parse::<Tag>()).collect::<Result<Vec<_>, _>>()?;
         let totals = Totals { bytes: state.bytes, files: state.files, ..Totals::default() };
         let state = other.change_head(|head| {
-            let relied = head.collections == collections;
+            let relied = head.collections == writer.collections;
             relied.then(|| head.add(name, state.root, &tags, &totals, by)).transpose()
         })?;
         drop((chunks, nodes));

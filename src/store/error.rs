@@ -54,6 +54,8 @@ pub enum StoreError {
         what: String,
         /// What does not fit.
         why: &'static str,
+        /// The object that was wanted, if it was one.
+        object: Option<ObjectId>,
     },
     /// An object that something refers to is nowhere.
     #[error("{object} is missing")]
@@ -90,11 +92,29 @@ impl StoreError {
     }
 
     pub(super) fn damaged(what: &dyn std::fmt::Display, why: &'static str) -> StoreError {
-        StoreError::Damaged { what: what.to_string(), why }
+        StoreError::Damaged { what: what.to_string(), why, object: None }
     }
 
     pub(super) fn missing_root(hash: Hash) -> StoreError {
         StoreError::Missing { object: ObjectId::chunk(hash) }
+    }
+
+    /// The same, as what came of asking for an object.
+    pub(super) fn about(self, id: &ObjectId) -> StoreError {
+        match self {
+            StoreError::Damaged { what, why, .. } => StoreError::Damaged { what, why, object: Some(*id) },
+            other => other,
+        }
+    }
+
+    /// The object that is damaged or missing.
+    #[must_use]
+    pub fn object(&self) -> Option<ObjectId> {
+        match self {
+            StoreError::Damaged { object, .. } => *object,
+            StoreError::Missing { object } => Some(*object),
+            _ => None,
+        }
     }
 
     /// Whether bytes are wrong or gone that the store answers for.

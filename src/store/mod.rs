@@ -41,6 +41,7 @@ mod object;
 mod pack;
 mod put;
 mod record;
+pub mod seal;
 mod settings;
 mod stats;
 #[cfg(test)]
@@ -189,7 +190,7 @@ impl Store {
                 }
             }
         }
-        Err(damage.unwrap_or(StoreError::Missing { object: *id }))
+        Err(damage.map_or(StoreError::Missing { object: *id }, |error| error.about(id)))
     }
 
     /// Whether an object is there: where, not whether its bytes are what they were.

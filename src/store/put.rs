@@ -83,7 +83,6 @@ impl Store {
         let mut tries = 0;
         loop {
             let writer = self.writer()?;
-            let collections = self.head()?.0.collections;
             let snapshot = self.put_objects(&writer, root, scan, options)?;
             let now_added = writer.finish()?;
             added.objects += now_added.objects;
@@ -96,7 +95,7 @@ impl Store {
             let by = Signer { identity: options.identity, time: (options.now)() };
             self.refresh()?;
             let state = self.change_head(|head| {
-                let relied = head.collections == collections;
+                let relied = head.collections == writer.collections;
                 let mut found = Vec::new();
                 for hash in &head.lost {
                     found.push(self.kind_of(hash)?.is_some());

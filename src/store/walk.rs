@@ -167,7 +167,8 @@ impl<'a> Walk<'a> {
             self.store.walk_file(file, size, &mut |node| nodes.push(*node), &mut |chunk| chunks.push(chunk));
         if let Err(error) = walked {
             self.reach(file);
-            self.broke(ObjectId::file_node(*file), root, path, error);
+            let object = error.object().unwrap_or(ObjectId::file_node(*file));
+            self.broke(object, root, path, error);
             return Ok(());
         }
         for chunk in chunks {

@@ -37,6 +37,8 @@ pub struct Added {
 /// Adds objects to a store. Dropped without [`Writer::finish`], it leaves packs that nothing refers to.
 pub struct Writer<'a> {
     store: &'a Store,
+    /// How often packs had been given up when this writer began.
+    pub(super) collections: u64,
     index: std::sync::Arc<Index>,
     _lock: Option<Box<dyn WriteLock>>,
     claimed: [Mutex<HashSet<Hash>>; SHARDS],
@@ -51,9 +53,12 @@ impl<'a> Writer<'a> {
         if lock.is_some() {
             store.blobs.remove_leftovers().map_err(StoreError::place("packs", "clean"))?;
         }
+        // Before the index is read: what is condemned later is noticed.
+        let collections = store.head()?.0.collections;
         store.refresh()?;
         Ok(Writer {
             store,
+            collections,
             index: store.index(),
             _lock: lock,
             claimed: Default::default(),

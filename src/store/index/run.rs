@@ -156,9 +156,12 @@ impl Run {
         let last = self.fences.partition_point(|fence| *fence <= prefix);
         let mut found = Vec::new();
         for page in first..last {
-            let page = self.pages(blobs, page..page + 1)?;
-            let at = page.partition_point(|entry| entry.locator < *locator);
-            found.extend(page[at..].iter().take_while(|entry| entry.locator == *locator));
+            let bytes = self.read(blobs, page..page + 1)?;
+            let rows = self.rows(page, &bytes);
+            let at = rows.partition_point(|row| row[..32] < locator.0.0[..]);
+            for row in rows[at..].iter().take_while(|row| row[..32] == locator.0.0[..]) {
+                found.push(self.entry(row)?);
+            }
         }
         Ok(found)
     }
@@ -173,26 +176,44 @@ impl Run {
     }
 
     fn pages(&self, blobs: &dyn Blobs, pages: Range<usize>) -> Result<Vec<Entry>, StoreError> {
-        let range = pages.start * PAGE_BYTES..pages.end * PAGE_BYTES;
-        let bytes = match &self.whole {
-            Some(bytes) => bytes.slice(range),
-            None => blobs
-                .read(&self.name, range.start as u64..range.end as u64)
-                .map_err(StoreError::io(&self.name, "read"))?,
-        };
-        let damaged = || StoreError::damaged(&self.name, "a page is not what was written");
+        let bytes = self.read(blobs, pages.clone())?;
         let mut entries = Vec::with_capacity(pages.len() * PAGE_ENTRIES);
         for (at, page) in pages.zip(bytes.chunks_exact(PAGE_BYTES)) {
-            if self.whole.is_none() && !is_page(page) {
-                return Err(damaged());
-            }
-            let count = (self.len - at * PAGE_ENTRIES).min(PAGE_ENTRIES);
-            for entry in &page.as_chunks::<ENTRY_BYTES>().0[..count] {
-                let entry = Entry::decode(entry).filter(|entry| (entry.pack as usize) < self.packs.len());
-                entries.push(entry.ok_or_else(damaged)?);
+            for row in self.rows(at, page) {
+                entries.push(self.entry(row)?);
             }
         }
         Ok(entries)
+    }
+
+    /// The bytes of some pages, checked.
+    fn read(&self, blobs: &dyn Blobs, pages: Range<usize>) -> Result<Bytes, StoreError> {
+        let range = pages.start * PAGE_BYTES..pages.end * PAGE_BYTES;
+        if let Some(bytes) = &self.whole {
+            return Ok(bytes.slice(range));
+        }
+        let bytes = blobs
+            .read(&self.name, range.start as u64..range.end as u64)
+            .map_err(StoreError::io(&self.name, "read"))?;
+        match bytes.chunks_exact(PAGE_BYTES).all(is_page) {
+            true => Ok(bytes),
+            false => Err(self.damaged()),
+        }
+    }
+
+    /// The encoded entries of a page.
+    fn rows<'p>(&self, at: usize, page: &'p [u8]) -> &'p [[u8; ENTRY_BYTES]] {
+        let count = (self.len - at * PAGE_ENTRIES).min(PAGE_ENTRIES);
+        &page.as_chunks::<ENTRY_BYTES>().0[..count]
+    }
+
+    fn entry(&self, row: &[u8; ENTRY_BYTES]) -> Result<Entry, StoreError> {
+        let entry = Entry::decode(row).filter(|entry| (entry.pack as usize) < self.packs.len());
+        entry.ok_or_else(|| self.damaged())
+    }
+
+    fn damaged(&self) -> StoreError {
+        StoreError::damaged(&self.name, "a page is not what was written")
     }
 }
 

@@ -5,7 +5,7 @@ use crate::store::blobs::{BlobInfo, BlobName};
 
 /// How many flips the suite tries; all of them by `SYNCLINE_FLIPS=10000`.
 fn flips() -> u64 {
-    std::env::var("SYNCLINE_FLIPS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
+    std::env::var("SYNCLINE_FLIPS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 struct Copies {
@@ -30,8 +30,12 @@ fn copies() -> Copies {
     let blobs = Arc::new(MemoryBlobs::default());
     let store = machine.store(blobs.clone());
     let fs = tree(7, 24);
-    for _ in 0..300 {
-        machine.put(&store, "others", &tree(8, 3)).unwrap();
+    let others = tree(8, 3);
+    let first = machine.put(&store, "others", &others).unwrap();
+    // So many changes that some are no longer in the head.
+    for at in 0..260_u32 {
+        let tag = format!("t{at}").parse().unwrap();
+        store.tag(&"others".parse().unwrap(), first.state.sequence, &[tag], machine.signer()).unwrap();
     }
     let put = machine.put(&store, "a", &fs).unwrap();
     let healthy = Arc::new(MemoryBlobs::default());
