@@ -16,8 +16,8 @@ pub(super) fn local(time: Time, between: char) -> String {
     there.strftime(&format!("%Y/%m/%d{between}%H:%M:%S")).to_string()
 }
 
-/// The last second of the latest day, minute or second that has begun and fits what is said of it: `y-m-d`, `h:m` or
-/// `h:m:s`, a `T`, a space or a `-` between the two; of the date, a year or a month may be left out.
+/// The last second of the day, minute or second that is said: `y-m-d`, `h:m` or `h:m:s`, a `T`, a space or a `-` between
+/// the two. Where the year, the month or the whole date is left out, it is the latest that has begun.
 pub(super) fn last(text: &str, now: Time) -> Option<i64> {
     let colon = text.find(':');
     let (date, time) = match (colon, text.rfind(['T', 't', ' ', '-'])) {
@@ -33,11 +33,6 @@ pub(super) fn last(text: &str, now: Time) -> Option<i64> {
         return None;
     }
     let year = year.flatten().map(|year| if year < 100 { year + 2000 } else { year });
-    let fits = |date: &Date| {
-        day.flatten().is_none_or(|day| day == i16::from(date.day()))
-            && month.flatten().is_none_or(|month| month == i16::from(date.month()))
-            && year.is_none_or(|year| year == date.year())
-    };
     let clock = match time {
         None => None,
         Some(time) => {
@@ -51,14 +46,26 @@ pub(super) fn last(text: &str, now: Time) -> Option<i64> {
     };
     let zone = TimeZone::system();
     let second = |there: DateTime| Some(zone.to_timestamp(there).ok()?.as_second());
-    let today = zone.to_datetime(Timestamp::from_second(now.secs).ok()?).date();
-    let dates = std::iter::successors(Some(today), |date| date.yesterday().ok()).take(DAYS_AHEAD * 2);
+    let (day, month) = (day.flatten(), month.flatten());
+    // A date that is whole need not be past.
+    let (first, is_whole) = match (year, month, day) {
+        (Some(year), Some(month), Some(day)) => {
+            (Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?, true)
+        }
+        _ => (zone.to_datetime(Timestamp::from_second(now.secs).ok()?).date(), false),
+    };
+    let fits = |date: &Date| {
+        day.is_none_or(|day| day == i16::from(date.day()))
+            && month.is_none_or(|month| month == i16::from(date.month()))
+    };
+    let days = if is_whole { 1 } else { DAYS_AHEAD };
+    let dates = std::iter::successors(Some(first), |date| date.yesterday().ok()).take(days);
     dates.filter(fits).find_map(|date| {
         let Some((hour, minute, exact)) = clock else {
             return second(date.tomorrow().ok()?.at(0, 0, 0, 0)).map(|next| next - 1);
         };
         let there = DateTime::new(date.year(), date.month(), date.day(), hour, minute, exact.unwrap_or(0), 0);
-        let begins = second(there.ok()?).filter(|begins| *begins <= now.secs)?;
+        let begins = second(there.ok()?).filter(|begins| is_whole || *begins <= now.secs)?;
         Some(if exact.is_some() { begins } else { begins + 59 })
     })
 }
@@ -140,7 +147,9 @@ mod tests {
             ("11-23", Some(at(2026, 11, 23, 23, 59, 59))),
             ("16:30", Some(at(2026, 11, 23, 16, 30, 59))),
             ("16:31", Some(at(2026, 11, 22, 16, 31, 59))),
-            ("2027-1-1", None),
+            ("2027-1-1", Some(at(2027, 1, 1, 23, 59, 59))),
+            ("2026-11-23T16:31", Some(at(2026, 11, 23, 16, 31, 59))),
+            ("2026-2-30", None),
             ("13-40", None),
             ("25:00", None),
             ("1:2:3:4", None),
