@@ -14,6 +14,7 @@ use super::tree::{code_of, scan};
 use super::{Done, json};
 use crate::diff::{Change, Cost, Counts, What, cost, diff};
 use crate::fs::Kind;
+use crate::scan::Scan;
 use crate::sync::Place;
 use crate::transfer::message::Item;
 
@@ -42,11 +43,17 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Done {
     let base = scan(Place::open(Path::new(&args.base))?, args.chunking, args.json)?;
     let target = scan(Place::open(Path::new(&args.target))?, args.chunking, args.json)?;
-    let (old, new) = (&base.scan.snapshot, &target.scan.snapshot);
+    tell(&base.scan, &target.scan, args.json)?;
+    Ok(code_of(&[&base, &target]))
+}
+
+/// Prints what has to change in `base` to make it `target`.
+pub(super) fn tell(base: &Scan, target: &Scan, json: bool) -> io::Result<()> {
+    let (old, new) = (&base.snapshot, &target.snapshot);
     let changes = diff(old, new);
-    let cost = cost((old, |id| base.scan.chunks(id)), (new, |id| target.scan.chunks(id)));
+    let cost = cost((old, |id| base.chunks(id)), (new, |id| target.chunks(id)));
     let mut out = BufWriter::new(io::stdout().lock());
-    if args.json {
+    if json {
         tell_json(&mut out, &changes, cost)?;
     } else {
         let items: Vec<Item> = changes.iter().map(Item::from).collect();
@@ -62,8 +69,7 @@ pub(super) fn run(args: Args) -> Done {
             cost.bytes
         )?;
     }
-    out.flush()?;
-    Ok(code_of(&[&base, &target]))
+    out.flush()
 }
 
 fn tell_json(out: &mut impl Write, changes: &[Change], cost: Cost) -> io::Result<()> {

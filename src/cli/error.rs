@@ -22,6 +22,8 @@ use super::sync::instead::instead;
 use crate::net::NetError;
 use crate::net::bootstrap::BootstrapError;
 use crate::path::Escaped;
+use crate::store::StoreError;
+use crate::store::log::{Evidence, LogError};
 use crate::sync::SyncError;
 use crate::transfer::ProtocolError;
 
@@ -32,6 +34,7 @@ const CODE_FILES: u8 = 11;
 pub(super) const CODE_PROTOCOL: u8 = 12;
 pub(super) const CODE_TIMEOUT: u8 = 30;
 const CODE_IDENTITY: u8 = 40;
+pub(super) const CODE_INTEGRITY: u8 = 41;
 const CODE_PLAN: u8 = 42;
 
 /// A plan that is out of date.
@@ -61,12 +64,22 @@ impl Usage {
 
 /// Prints an error, and gives the exit code.
 pub(super) fn tell(error: &anyhow::Error) -> u8 {
-    print(&line(error), hint(error).as_deref());
+    let line = line(error);
+    // The signed statements that show what is wrong stand below the sentence that says it.
+    let shown = error.chain().any(<dyn std::error::Error>::is::<Evidence>);
+    let (line, statements) = line.split_once('\n').filter(|_| shown).unwrap_or((&line, ""));
+    print(line, None);
+    statements.lines().for_each(|line| eprintln!("{}", one_line(line)));
+    print_hint(hint(error).as_deref());
     code(error)
 }
 
 fn print(line: &str, hint: Option<&str>) {
     eprintln!("syncline: error: {}", one_line(line));
+    print_hint(hint);
+}
+
+fn print_hint(hint: Option<&str>) {
     if let Some(hint) = hint {
         eprintln!("hint: {}", one_line(hint));
     }
@@ -147,6 +160,15 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<BootstrapError>() {
             return Some(of_bootstrap(error));
         }
+        if let Some(error) = cause.downcast_ref::<StoreError>() {
+            return Some(error.code());
+        }
+        if let Some(evidence) = cause.downcast_ref::<Evidence>() {
+            return Some(of_evidence(evidence));
+        }
+        if cause.is::<LogError>() {
+            return Some(CODE_USAGE);
+        }
         if cause.is::<Usage>() || cause.is::<crate::scan::RuleError>() {
             return Some(CODE_USAGE);
         }
@@ -156,6 +178,22 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         cause.is::<io::Error>().then_some(CODE_FILES)
     });
     known.unwrap_or(CODE_USAGE)
+}
+
+/// The store's error, if it is one or has one inside.
+pub(super) fn of_store(error: &anyhow::Error) -> Option<&StoreError> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<SyncError>() {
+        Some(SyncError::Store(error)) => Some(error),
+        _ => cause.downcast_ref::<StoreError>(),
+    })
+}
+
+/// A history that is another than the one that was seen, or is by another, is as a server with another key.
+fn of_evidence(evidence: &Evidence) -> u8 {
+    match evidence {
+        Evidence::Forked { .. } | Evidence::RolledBack { .. } | Evidence::OtherPeer { .. } => CODE_IDENTITY,
+        _ => CODE_INTEGRITY,
+    }
 }
 
 fn of_net(error: &NetError) -> u8 {
@@ -175,6 +213,25 @@ fn of_bootstrap(error: &BootstrapError) -> u8 {
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
+    let store = of_store(error).and_then(|error| match error {
+        StoreError::Locked { .. } => Some("--wait SECONDS waits for it"),
+        StoreError::None => Some("`syncline store init` makes one"),
+        StoreError::NoSuchName(_) => Some("`syncline store ls` tells what there is"),
+        error if error.is_damage() => {
+            Some("`syncline store check` tells what it means, `syncline store repair` mends what it can")
+        }
+        _ => None,
+    });
+    let seen = error.chain().filter_map(|cause| cause.downcast_ref::<Evidence>()).map(|evidence| match evidence {
+        Evidence::Forked { .. } | Evidence::RolledBack { .. } => Some(
+            "if the store was put back from a copy, remove the file with its id from stores/ beside known_hosts; if not, \
+             someone has changed it",
+        ),
+        _ => None,
+    });
+    if let Some(hint) = store.or_else(|| seen.flatten().next()) {
+        return Some(hint.to_owned());
+    }
     error.chain().find_map(|cause| {
         if let Some(usage) = cause.downcast_ref::<Usage>() {
             return usage.hint.clone();
@@ -223,6 +280,10 @@ mod tests {
         check(NetError::Resolve { host: String::new(), source: None }.into(), 10);
         check(SyncError::Locked { path: "x".into(), pid: None }.into(), 11);
         check(io::Error::other("x").into(), 11);
+        check(StoreError::Locked { pid: Some(1) }.into(), 11);
+        check(StoreError::NoSuchName(String::new()).into(), 23);
+        check(SyncError::Store(StoreError::Unlike).into(), 11);
+        check("@".parse::<crate::store::log::Tag>().unwrap_err().into(), 1);
         check(Stale { text: String::new() }.into(), 42);
         // A peer that fails with code 0 has failed all the same.
         check(SyncError::Protocol(ProtocolError::Aborted { code: 0, text: String::new() }).into(), 12);

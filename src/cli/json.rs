@@ -7,12 +7,20 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use super::error;
 use crate::path::{Escaped, RelPath};
 use crate::transfer::message::{Change, Item, Kind, MetaChange};
 
 /// An object whose `event` tells what it is.
 pub(super) fn event(name: &str) -> Map<String, Value> {
     Map::from_iter([("event".to_owned(), name.into())])
+}
+
+/// What a verb failed with.
+pub(super) fn failure(error: &anyhow::Error) -> Value {
+    let mut object = event("error");
+    extend(&mut object, json!({ "text": error::line(error), "code": error::code(error) }));
+    object.into()
 }
 
 /// Adds the fields of a `json!` object.
@@ -24,7 +32,11 @@ pub(super) fn extend(object: &mut Map<String, Value>, fields: Value) {
 
 /// Adds a path.
 pub(super) fn path(object: &mut Map<String, Value>, key: &str, path: &RelPath) {
-    let bytes = if path.is_root() { b"." } else { path.as_bytes() };
+    self::bytes(object, key, if path.is_root() { b"." } else { path.as_bytes() });
+}
+
+/// Adds a text that need not be UTF-8.
+pub(super) fn bytes(object: &mut Map<String, Value>, key: &str, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => drop(object.insert(key.to_owned(), text.into())),
         Err(_) => {
@@ -38,18 +50,23 @@ pub(super) fn path(object: &mut Map<String, Value>, key: &str, path: &RelPath) {
     }
 }
 
-/// One change.
-pub(super) fn item(item: &Item) -> Map<String, Value> {
-    let mut object = event("item");
-    path(&mut object, "path", &item.path);
-    let kind = match item.kind {
+/// What a path is.
+pub(super) fn kind(kind: Kind) -> &'static str {
+    match kind {
         Kind::File => "file",
         Kind::Dir => "dir",
         Kind::Symlink => "symlink",
         Kind::Link => "hardlink",
         Kind::Special => "special",
         Kind::Device => "device",
-    };
+    }
+}
+
+/// One change.
+pub(super) fn item(item: &Item) -> Map<String, Value> {
+    let mut object = event("item");
+    path(&mut object, "path", &item.path);
+    let kind = kind(item.kind);
     let (change, fields) = match &item.change {
         Change::Created => ("created", None),
         Change::Updated { size, meta } => ("updated", Some(names(*size, *meta))),

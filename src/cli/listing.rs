@@ -1,13 +1,15 @@
 //! A tree → lines as `ls -l` has them: `--list-only`, and a source without a destination.
 
-use super::calendar;
+use serde_json::{Value, json};
+
 use super::format::{Format, Setting, length, permissions};
-use super::lines::{Line, tree};
+use super::lines::{Line, Root, tree};
 use super::number::Human;
 use super::report::root_of;
+use super::{calendar, json};
 use crate::fs::Special;
 use crate::path::{Escaped, RelPath};
-use crate::snapshot::Node;
+use crate::snapshot::{Node, Snapshot};
 use crate::sync::Summary;
 use crate::transfer::message::Kind;
 
@@ -29,7 +31,39 @@ pub(super) fn listing(
         .collect()
 }
 
-fn shown(line: &Line<'_>, setting: &Setting, human: Human, dir_size: impl Fn(&RelPath) -> u64) -> String {
+/// What a tree has at a path, and what is right below it; `deep`: all that is.
+pub(super) fn below<'a>(source: &'a Snapshot, path: &RelPath, deep: bool) -> Vec<Line<'a>> {
+    let depth = path.components().count();
+    let is_below = |line: &Line<'_>| line.path.components().take(depth).eq(path.components());
+    let is_near = |line: &Line<'_>| deep || line.path.components().count() <= depth + 1;
+    tree(source, Root::Told).into_iter().filter(|line| is_below(line) && is_near(line)).collect()
+}
+
+/// A line as JSON.
+pub(super) fn object(line: &Line<'_>) -> Value {
+    let mut object = json::event("entry");
+    json::path(&mut object, "path", &line.path);
+    let meta = line.meta.unwrap_or_default();
+    json::extend(
+        &mut object,
+        json!({
+            "kind": json::kind(line.kind), "size": length(line.node), "mode": meta.mode, "uid": meta.uid,
+            "gid": meta.gid, "mtime": meta.mtime.secs,
+        }),
+    );
+    if let Some(Node::Symlink { target }) = line.node {
+        json::bytes(&mut object, "target", target);
+    }
+    object.into()
+}
+
+/// A line as text.
+pub(super) fn shown(
+    line: &Line<'_>,
+    setting: &Setting,
+    human: Human,
+    dir_size: impl Fn(&RelPath) -> u64,
+) -> String {
     let letter = match (line.kind, line.node) {
         (_, Some(Node::Special { what: Special::Fifo, .. })) => 'p',
         (_, Some(Node::Special { what: Special::CharDevice, .. })) => 'c',

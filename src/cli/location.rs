@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::error::Usage;
+use super::store::Wanted;
 use crate::path::{Escaped, RelPath};
 use crate::sync::client::Remote;
 
@@ -12,6 +13,8 @@ use crate::sync::client::Remote;
 pub(super) const DEFAULT_PORT: u16 = 4873;
 
 const SCHEME: &[u8] = b"syncline://";
+/// What stands before a store's URL.
+const STORE: &[u8] = b"store:";
 
 /// One end of a sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(super) enum Location {
     Remote { server: Server, remote: Remote },
     /// A path of an account that ssh logs in to.
     Ssh { host: Host, path: PathBuf },
+    /// A state of a name in a store.
+    Store { url: String, wanted: Wanted },
 }
 
 /// Where ssh goes.
@@ -60,6 +65,12 @@ impl Location {
             return url(rest).map_err(|why| {
                 Usage::new(format!("{}: {why}", Escaped(bytes)))
                     .hint("the form is syncline://HOST[:PORT]/MODULE[/PATH]")
+            });
+        }
+        if let Some(rest) = bytes.strip_prefix(STORE) {
+            return store(rest).map_err(|why| {
+                Usage::new(format!("{}: {why}", Escaped(bytes)))
+                    .hint("the form is store:URL#NAME or store:URL#NAME@WHEN; a host of that name is USER@store:PATH")
             });
         }
         let path = Path::new(text);
@@ -113,6 +124,17 @@ fn host(text: &[u8]) -> Result<Host, &'static str> {
     }
     let login = user.map_or_else(|| name.to_owned(), |user| format!("{user}@{name}"));
     Ok(Host { login, name: name.to_owned() })
+}
+
+/// Reads `URL#NAME`, `URL#NAME@WHEN`, `URL#NAME@SEQUENCE`.
+fn store(rest: &[u8]) -> Result<Location, String> {
+    let text = std::str::from_utf8(rest).map_err(|_| "it is not UTF-8".to_owned())?;
+    let (url, wanted) = text.rsplit_once('#').ok_or_else(|| "no #NAME".to_owned())?;
+    if url.is_empty() {
+        return Err("no URL".to_owned());
+    }
+    let wanted = wanted.parse().map_err(|error: Usage| error.to_string())?;
+    Ok(Location::Store { url: url.to_owned(), wanted })
 }
 
 fn url(rest: &[u8]) -> Result<Location, String> {
@@ -230,6 +252,24 @@ mod tests {
             "syncline://host/m/a%00",
         ] {
             assert!(remote(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_store_has_a_url_and_a_name() {
+        let check = |text: &str, expected: Option<(&str, &str)>| {
+            let found = match Location::parse(OsStr::new(text)) {
+                Ok(Location::Store { url, wanted }) => Some((url, wanted.to_string())),
+                Ok(other) => panic!("{text} is {other:?}"),
+                Err(_) => None,
+            };
+            assert_eq!(found, expected.map(|(url, name)| (url.to_owned(), name.to_owned())), "{text}");
+        };
+        check("store:/a/b#home/jane", Some(("/a/b", "home/jane")));
+        check("store:a#b#c d@3", Some(("a#b", "c d@3")));
+        check("store:a#b@2026-11-23", Some(("a", "b@2026-11-23")));
+        for wrong in ["store:", "store:/a", "store:#a", "store:/a#", "store:/a#b@x", "store:/a#b:c"] {
+            check(wrong, None);
         }
     }
 

@@ -25,6 +25,60 @@
 //!
 //! Memory: the index of up to some 600,000 objects (32 MiB a run), 64 MiB of records read lately; of a writer two packs of
 //! [`PACK_BYTES`] and a record a thread.
+//!
+//! # In short
+//!
+//! Everything here blocks; from async code, `tokio::task::spawn_blocking(move || store.get(&id))`.
+//!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use syncline::fs::Time;
+//! use syncline::net::Identity;
+//! use syncline::snapshot::Node;
+//! use syncline::store::blobs::MemoryBlobs;
+//! use syncline::store::log::Verdict;
+//! use syncline::store::{Check, Collect, ObjectId, Settings, Signer, Store};
+//! use syncline::sync::{Options, Place, stored};
+//! # let dir = tempfile::tempdir()?;
+//! # let (src, dst) = (dir.path().join("src"), dir.path().join("dst"));
+//! # #[allow(clippy::disallowed_methods)]
+//! # { std::fs::create_dir(&src)?; std::fs::write(src.join("f"), "hello")?; }
+//! let (identity, now) = (Identity::ephemeral(), Time { secs: 1_800_000_000, nanos: 0 });
+//! let by = Signer { identity: &identity, time: now };
+//! let blobs = Arc::new(MemoryBlobs::default());
+//! Store::create(blobs.clone(), [7; 16], &Settings::default(), by)?;
+//! let store = Arc::new(Store::open(blobs)?);
+//!
+//! // A directory is put as the newest state of a name, and comes back.
+//! let (name, options) = ("photos".parse()?, Options::default());
+//! let (put, unread) = stored::put(Place::open(&src)?, &store, &name, &[], &identity, &options)?;
+//! assert!(unread.is_empty());
+//! let to = Place::open_or_create(&dst)?;
+//! let got = stored::get(store.clone(), &put.state.root, Path::new("photos"), to, &options)?;
+//! assert_eq!(got.report.created, 1);
+//!
+//! // Names have states, states have entries, files have chunks.
+//! assert_eq!(store.names()?["photos"], [put.state.clone()]);
+//! let snapshot = store.snapshot(&put.state.root)?;
+//! for entry in snapshot.all_entries() {
+//!     if let Node::File { root: Some(root), size, .. } = &entry.node {
+//!         let chunks = store.chunks(root, *size)?;
+//!         assert_eq!(store.get(&ObjectId::chunk(chunks[0].hash))?[..], *b"hello");
+//!     }
+//! }
+//!
+//! // What no state needs is removed; everything else is checked, and so is who changed what.
+//! store.forget(&name, &[put.state.sequence], by)?;
+//! let how = Collect { dry_run: false, grace_secs: 0, now, unused_percent: 20 };
+//! assert!(store.collect(&how)?.removed > 0);
+//! assert!(store.check(&Check { read_percent: 100, seed: 0 }, &())?.is_fine());
+//! assert!(matches!(store.audit(None, None)?, Verdict::Fine(history) if history.size() == 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![doc = ""]
+#![doc = include_str!("FORMAT.md")]
 
 pub mod blobs;
 mod blocks;
@@ -35,6 +89,7 @@ mod gc;
 mod head;
 mod history;
 mod index;
+mod keep;
 pub mod log;
 mod object;
 mod pack;
@@ -68,6 +123,7 @@ pub use self::error::StoreError;
 pub use self::gc::{Collect, Collected};
 pub use self::head::State;
 pub use self::history::Signer;
+pub use self::keep::Keep;
 pub use self::object::{ObjectId, ObjectKind};
 pub use self::put::{Put, PutOptions};
 pub use self::settings::{LEVEL, Settings};
@@ -142,6 +198,12 @@ impl Store {
     #[must_use]
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// What another store is made with to be like this one.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { params: self.params.clone(), level: self.settings.level.into() }
     }
 
     /// Which store it is.

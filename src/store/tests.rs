@@ -12,6 +12,7 @@ use crate::path::Name;
 use crate::scan::{self, Clock, Scan, scan};
 
 mod damage;
+mod golden;
 mod interleaved;
 
 /// A machine that puts trees.

@@ -7,6 +7,7 @@ use super::tree::now;
 use super::{Options, Place, Problem, Summary, SyncError, Tree, sync_tree, unread};
 use crate::hash::Hash;
 use crate::net::Identity;
+use crate::scan::Select;
 use crate::snapshot::Profile;
 use crate::store::log::{RefName, Tag};
 use crate::store::{Put, PutOptions, Store, StoredTree};
@@ -55,7 +56,19 @@ pub fn put(
 pub fn source(store: Arc<Store>, root: &Hash, shown: &Path, options: &Options) -> Result<Tree, SyncError> {
     let tree = StoredTree::open(store, root)?;
     let scan = tree.scan()?;
-    Ok(Tree::known(Place::new(tree.root(), shown), scan, options))
+    let place = Place::new(tree.root(), shown);
+    // What is left out of it, or seen otherwise, a scan finds out; no file is read for it.
+    let tree = if options.select == Select::default() && options.source_lens(false)?.is_plain() {
+        Tree::known(place, scan, options)
+    } else {
+        let options = Options { cache: None, ..options.clone() };
+        Tree::scan_knowing(place, Some(&scan), scan.snapshot.profile(), &options, false)?
+    };
+    if options.profile.attributes() {
+        return Ok(tree);
+    }
+    // The attributes that it has were not asked for: nobody need hear that they stay behind.
+    tree.agreed(options.profile, &Options { monitor: Arc::new(()), ..options.clone() })
 }
 
 /// Makes the directory `to` what a snapshot is, as [`sync_tree`] does.

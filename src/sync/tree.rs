@@ -153,6 +153,17 @@ impl Tree {
         options: &Options,
         destination: bool,
     ) -> Result<Tree, SyncError> {
+        Tree::scan_knowing(place, None, profile, options, destination)
+    }
+
+    /// The same of a tree of which `known` says what a scan would find, if it is seen as it is.
+    pub(super) fn scan_knowing(
+        place: Place,
+        known: Option<&Scan>,
+        profile: Profile,
+        options: &Options,
+        destination: bool,
+    ) -> Result<Tree, SyncError> {
         let lens = match destination {
             true => options.destination_lens(),
             false => options.source_lens(!place.prefix.is_root())?,
@@ -186,8 +197,9 @@ impl Tree {
             let key = Key::new(&path, &stat, &scanning.select, scanning.side, &scanning.params);
             Kept { cache, path, key }
         });
-        let index = match &cache {
-            Some(Kept { cache, key, .. }) if !options.checksum => cache.load(key),
+        let index = match (&cache, known) {
+            (_, Some(known)) => Index::parse(Index::encode(known)).ok(),
+            (Some(Kept { cache, key, .. }), None) if !options.checksum => cache.load(key),
             _ => None,
         };
         let scan = walk(&place, index.as_ref(), &scanning, options)?;

@@ -33,6 +33,14 @@ impl Disk {
         (is_root() && disk.runs(&make)).then_some(disk)
     }
 
+    /// One in memory, of so many bytes; `None` where that is not possible.
+    pub(crate) fn in_memory(bytes: u64) -> Option<Disk> {
+        let disk = Disk { temp: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(disk.root()).unwrap();
+        let mount = format!("mount -t tmpfs -o size={bytes} tmpfs mnt");
+        (is_root() && disk.runs(&mount)).then_some(disk)
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.temp.path().join("mnt")
     }

@@ -15,3 +15,4 @@ mod matrix;
 mod metadata;
 mod peer;
 mod race;
+mod store;

@@ -110,6 +110,10 @@ fn measure(args: &Args) -> Done {
                 let text = "over ssh nothing is measured yet";
                 return Err(Usage::new(text).hint("a place is a path or a syncline:// URL").into());
             }
+            Location::Store { .. } => {
+                let text = "in a store nothing is measured";
+                return Err(Usage::new(text).hint("a place is a path or a syncline:// URL").into());
+            }
             Location::Remote { server, remote } => {
                 remote_seen = true;
                 rtt = pulls(server, remote, bounds, args.accept_new, &mut stages)?;

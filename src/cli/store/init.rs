@@ -3,37 +3,67 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
+use serde_json::json;
+
+use super::{At, Opened, say_json, telling};
 use crate::cli::{Done, home, say};
 use crate::fs::os;
 use crate::net::Identity;
-use crate::store::blobs::DirBlobs;
-use crate::store::{Settings, Store};
+use crate::path::Escaped;
+use crate::store::blobs::{Blobs, DirBlobs};
+use crate::store::{LEVEL, Settings, Store};
 
 /// Make a store.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Where: a directory that is made, or is empty.
-    url: String,
+    #[command(flatten)]
+    at: At,
+
+    /// The zstd level of everything that is put: 1 is quick, 19 slow and small.
+    #[arg(long, value_name = "LEVEL", default_value_t = LEVEL,
+          value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
 }
 
-pub(super) fn run(args: Args) -> Done {
-    let path = Path::new(&args.url);
-    let root = match os::open_root(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            os::create_root(path)?;
-            os::open_root(path)?
+pub(super) fn run(args: &Args) -> Done {
+    telling(&args.at, || {
+        let settings = Settings { level: args.level, ..Settings::default() };
+        let opened = make(&args.at.url, &settings)?;
+        opened.remember()?;
+        let id: String = opened.store.id().iter().map(|byte| format!("{byte:02x}")).collect();
+        if args.at.json {
+            say_json("store", json!({ "url": args.at.url, "id": id }))?;
+        } else {
+            say(format_args!("made store {id} at {}", Escaped(args.at.url.as_bytes())))?;
         }
+        Ok(0)
+    })
+}
+
+/// Makes a store at a URL.
+pub(super) fn make(url: &str, settings: &Settings) -> anyhow::Result<Opened> {
+    let home = home()?;
+    let identity = Identity::load_or_create(&home.config)?;
+    let mut id = [0; 16];
+    random(&mut id)?;
+    let create =
+        || Ok::<_, anyhow::Error>(Store::create(new_blobs(url)?, id, settings, super::signer(&identity))?);
+    let store = create().with_context(|| Escaped(url.as_bytes()).to_string())?;
+    Ok(Opened { store: Arc::new(store), home })
+}
+
+/// The place that a URL means, made if it is not there.
+fn new_blobs(url: &str) -> std::io::Result<Arc<dyn Blobs>> {
+    let path = Path::new(url);
+    let root = match os::open_root(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => os::create_root(path)?,
         root => root?,
     };
-    let identity = Identity::load_or_create(&home()?.config)?;
-    let mut id = [0; 16];
-    rand(&mut id)?;
-    Store::create(Arc::new(DirBlobs::create(root)?), id, &Settings::default(), super::signer(&identity))?;
-    say(format_args!("made a store at {}", args.url))?;
-    Ok(0)
+    Ok(Arc::new(DirBlobs::create(root)?))
 }
 
-fn rand(bytes: &mut [u8]) -> anyhow::Result<()> {
+pub(super) fn random(bytes: &mut [u8]) -> anyhow::Result<()> {
     use ring::rand::SecureRandom;
     ring::rand::SystemRandom::new().fill(bytes).map_err(|_| anyhow::anyhow!("no random bytes"))
 }

@@ -1,21 +1,57 @@
 //! `syncline store …`: one file a command.
+//!
+//! Every command but `init` opens a store, and believes it only if its history goes on from what this machine saw of it
+//! last ([`seen`]); when it is done, what was seen is kept.
 
+mod cat;
+mod check;
+mod copy;
+mod diff;
+mod forget;
+mod gc;
 mod get;
 mod init;
+mod log;
+mod ls;
 mod put;
+mod repair;
+mod seen;
+mod stats;
+mod tag;
+mod verify;
+mod wanted;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Subcommand;
+use serde_json::{Value, json};
 
-use super::Done;
+use super::error::{CODE_INTEGRITY, of_store};
+use super::progress::Progress;
+use super::{Done, home, json, say};
 use crate::fs::os;
-use crate::net::Identity;
+use crate::net::{Home, Identity};
+use crate::path::Escaped;
 use crate::store::blobs::{Blobs, DirBlobs};
-use crate::store::{Signer, Store};
+use crate::store::{Signer, State, Store, StoreError};
+use crate::sync::CODE_PARTIAL;
+
+pub(super) use wanted::Wanted;
+
+/// How often a writer that waits looks whether the other is done.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Keep snapshots of directories in a store, each chunk of them once.
+///
+/// A state of a name is written NAME for the newest, NAME@SEQUENCE by its number, NAME@WHEN for the newest that is not
+/// after a time (2026-11-23, 16:30, 2026-11-23T16:30:05, as this machine's clocks have it), NAME#ROOT by its root, of which
+/// the first 8 digits do.
+///
+/// Exit codes: 0 done and durable; 1 usage; 11 files of this machine, or another process is writing; 23 some paths failed,
+/// or there is no such name; 40 the history is not the one that was seen before; 41 damage.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -27,27 +63,183 @@ enum Command {
     Init(init::Args),
     Put(put::Args),
     Get(get::Args),
+    Ls(ls::Args),
+    Cat(cat::Args),
+    Diff(diff::Args),
+    Tag(tag::Args),
+    Forget(forget::Args),
+    Gc(gc::Args),
+    Check(check::Args),
+    Repair(repair::Args),
+    Copy(copy::Args),
+    Stats(stats::Args),
+    Log(log::Args),
+    Verify(verify::Args),
+}
+
+/// Which store, and how results are told.
+#[derive(clap::Args)]
+struct At {
+    /// The store: the path of its directory.
+    url: String,
+
+    /// An object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What whoever changes a store says of others who do.
+#[derive(clap::Args)]
+struct Patience {
+    /// Wait up to so many seconds for another process that is writing to the store.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
 }
 
 pub(super) fn run(args: Args) -> Done {
     match args.command {
-        Command::Init(args) => init::run(args),
-        Command::Put(args) => put::run(args),
-        Command::Get(args) => get::run(args),
+        Command::Init(args) => init::run(&args),
+        Command::Put(args) => put::run(&args),
+        Command::Get(args) => get::run(&args),
+        Command::Ls(args) => ls::run(&args),
+        Command::Cat(args) => cat::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Tag(args) => tag::run(&args),
+        Command::Forget(args) => forget::run(&args),
+        Command::Gc(args) => gc::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Repair(args) => repair::run(&args),
+        Command::Copy(args) => copy::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 
-/// Opens the store at a URL.
-fn open(url: &str) -> anyhow::Result<Arc<Store>> {
-    Ok(Arc::new(Store::open(blobs(url)?)?))
+/// A store that is open, and whose history goes on from what this machine saw of it.
+pub(super) struct Opened {
+    pub(super) store: Arc<Store>,
+    home: Home,
 }
 
-fn blobs(url: &str) -> anyhow::Result<Arc<dyn Blobs>> {
-    Ok(Arc::new(DirBlobs::open(os::open_root(Path::new(url))?)?))
+impl Opened {
+    /// Opens the store at a URL.
+    pub(super) fn at(url: &str) -> anyhow::Result<Opened> {
+        let opened = Opened::unseen(url)?;
+        seen::check(&opened.store, &opened.home)?;
+        Ok(opened)
+    }
+
+    /// The same, whatever was seen of it.
+    fn unseen(url: &str) -> anyhow::Result<Opened> {
+        let open = || Ok::<_, StoreError>(Arc::new(Store::open(blobs(url)?)?));
+        Ok(Opened { store: open().with_context(|| Escaped(url.as_bytes()).to_string())?, home: home()? })
+    }
+
+    /// The state that is wanted.
+    pub(super) fn find(&self, wanted: &Wanted) -> anyhow::Result<State> {
+        wanted.of(&self.store.names()?)
+    }
+
+    /// This machine's key.
+    pub(super) fn identity(&self) -> anyhow::Result<Identity> {
+        Ok(Identity::load_or_create(&self.home.config)?)
+    }
+
+    /// Keeps what was seen of the history.
+    pub(super) fn remember(&self) -> anyhow::Result<()> {
+        seen::remember(&self.store, &self.home)
+    }
+
+    /// Carries out a change, and waits before it for another writer as long as may be.
+    #[expect(clippy::disallowed_methods, reason = "how long one is willing to wait")]
+    fn patiently<T>(
+        &self,
+        patience: &Patience,
+        mut change: impl FnMut() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let began = Instant::now();
+        let is_over = || began.elapsed() >= Duration::from_secs(patience.wait);
+        let is_locked = |error: &anyhow::Error| matches!(of_store(error), Some(StoreError::Locked { .. }));
+        loop {
+            match change() {
+                Err(error) if is_locked(&error) && !is_over() => {
+                    // The lock is tried alone until it is free: a change may have much to do before it asks for it.
+                    while !is_over() && matches!(self.store.writer(), Err(StoreError::Locked { .. })) {
+                        std::thread::sleep(TICK);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Runs a command on a store, and keeps what it saw of the history; an error is told in JSON too.
+fn on(at: &At, command: impl FnOnce(&Opened) -> Done) -> Done {
+    telling(at, || {
+        let opened = Opened::at(&at.url)?;
+        let code = command(&opened)?;
+        if code == 0 || code == CODE_PARTIAL {
+            opened.remember()?;
+        }
+        Ok(code)
+    })
+}
+
+fn telling(at: &At, command: impl FnOnce() -> Done) -> Done {
+    let done = command();
+    if let (Err(error), true) = (&done, at.json) {
+        say(json::failure(error))?;
+    }
+    done
+}
+
+/// The place that a URL means.
+fn blobs(url: &str) -> Result<Arc<dyn Blobs>, StoreError> {
+    let opened = os::open_root(Path::new(url)).and_then(DirBlobs::open);
+    match opened {
+        Ok(blobs) => Ok(Arc::new(blobs)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::None),
+        Err(source) => {
+            Err(StoreError::Io { blob: Escaped(url.as_bytes()).to_string(), operation: "open", source })
+        }
+    }
 }
 
 /// This machine's signature, of now.
 fn signer(identity: &Identity) -> Signer<'_> {
     let time = crate::sync::now();
     Signer { identity, time }
+}
+
+/// What shows how far a command is.
+fn progress(at: &At) -> Arc<Progress> {
+    Arc::new(Progress::new(!at.json))
+}
+
+/// The fields of a state.
+fn fields(name: &str, state: &State) -> Value {
+    json!({
+        "name": name, "sequence": state.sequence, "root": state.root.to_string(), "time": seconds(state),
+        "tags": state.tags, "bytes": state.bytes, "files": state.files,
+    })
+}
+
+/// When a state was put, in seconds.
+fn seconds(state: &State) -> f64 {
+    state.time.0 as f64 + f64::from(state.time.1) / 1e9
+}
+
+/// Prints an object with these fields.
+fn say_json(event: &str, fields: Value) -> anyhow::Result<()> {
+    let mut object = json::event(event);
+    json::extend(&mut object, fields);
+    say(Value::from(object))
+}
+
+/// What a run ends with that found damage.
+fn damaged(text: &str) -> u8 {
+    eprintln!("syncline: error: {text}");
+    CODE_INTEGRITY
 }

@@ -12,7 +12,7 @@ use super::super::progress::Progress;
 use super::super::report::{self, Course, Voice};
 use super::super::ssh::Far;
 use super::super::{Done, home, say};
-use super::Args;
+use super::{Args, stored};
 use crate::path::RelPath;
 use crate::snapshot::{EntryId, Profile};
 use crate::sync::client::{self, Remote};
@@ -29,6 +29,7 @@ pub(super) fn run(args: &Args, voice: &Voice) -> Done {
     };
     let listed = match Location::parse(source)? {
         Location::Local(path) => scanned(resolve::source(&path)?, &options, &mut sizes)?,
+        Location::Store { url, wanted } => stored::listed(&url, &wanted, &options)?,
         Location::Remote { server, remote } => {
             let interrupt = Interrupt::arm(progress.clone())?;
             let link = connect(&server, &home, &args.connection.wish(), &progress)?;

@@ -11,9 +11,10 @@ mod metadata;
 mod output;
 mod plan;
 mod rules;
-mod selection;
+pub(super) mod selection;
 mod sources;
 mod stop;
+mod stored;
 mod watch;
 mod writing;
 
@@ -21,8 +22,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Instant;
-
-use serde_json::{Value, json};
 
 use self::always::Always;
 use self::connection::Connection;
@@ -37,7 +36,7 @@ use self::stop::Stop;
 use self::watch::Watch;
 use self::writing::Writing;
 use super::connect::{Wish, connect};
-use super::error::{self, Usage};
+use super::error::Usage;
 use super::format::Setting;
 use super::interrupt::Interrupt;
 use super::itemize::View;
@@ -56,7 +55,8 @@ use crate::sync::{Listener, Options, Summary, resolve, sync_dirs};
 /// Make DST what SRC is, or several of them together.
 ///
 /// SRC and DST are paths, DST the last; either all SRC or DST may be remote: [USER@]HOST:PATH over ssh, where nothing but ssh needs to
-/// listen, or syncline://HOST[:PORT]/MODULE[/PATH] at a daemon. A remote PATH begins at the home. As in rsync,
+/// listen, or syncline://HOST[:PORT]/MODULE[/PATH] at a daemon. A remote PATH begins at the home. Either may be a
+/// name in a store: store:URL#NAME, as SRC also #NAME@WHEN. As in rsync,
 /// `src/` means what is in the directory, `src` the directory itself, so that DST gets a `src` in it. Times,
 /// permissions, symbolic links, hard links and, as root, owners are kept. Names that SRC has not stay, unless
 /// --delete says otherwise. Without DST, or with --list-only, SRC is listed: what stands at its top, or with -r or
@@ -117,12 +117,7 @@ pub(super) fn run(args: Args) -> Done {
         Ok(code) => Ok(code),
         Err(error) => {
             if voice.json {
-                let mut object = json::event("error");
-                json::extend(
-                    &mut object,
-                    json!({ "text": error::line(&error), "code": error::code(&error) }),
-                );
-                say(Value::from(object))?;
+                say(json::failure(&error))?;
             }
             Err(error)
         }
@@ -160,6 +155,7 @@ fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
         run.interrupt.after(time, progress.clone())?;
     }
     if let Some(delay) = delay {
+        stored::refuse_watch(&from, &to)?;
         return watch::run(&run, from, to, delay, watch::Telling { voice, course });
     }
     let opened = voice.opening && !voice.quiet && !voice.json;
@@ -265,6 +261,10 @@ struct Run {
 impl Run {
     fn sync(&self, from: Origin, to: Location, options: &Options) -> anyhow::Result<Summary> {
         Ok(match (from.remote(), to) {
+            (Some(Location::Store { url, wanted }), to) => {
+                self.sync_from_store((url, wanted), to, options)?
+            }
+            (None, Location::Store { url, wanted }) => self.sync_to_store(&from, (&url, &wanted), options)?,
             (None, Location::Local(to)) => {
                 let source = from.open()?;
                 let shape = source.shape.clone();

@@ -5,7 +5,7 @@ use crate::scan::{Excludes, Mounts, Select, Sizes};
 use crate::sync::Options;
 
 #[derive(clap::Args)]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     #[command(flatten)]
     rules: RuleArgs,
 
@@ -37,7 +37,7 @@ impl Selection {
     }
 
     /// `last`: rules that other flags add.
-    pub(super) fn apply(&self, options: &mut Options, last: &[Vec<u8>]) -> anyhow::Result<()> {
+    pub(in crate::cli) fn apply(&self, options: &mut Options, last: &[Vec<u8>]) -> anyhow::Result<()> {
         options.select = Select {
             rules: self.rules.rules(last)?,
             delete_excluded: false,

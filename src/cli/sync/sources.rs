@@ -235,6 +235,8 @@ fn path_of(place: &Location) -> Vec<u8> {
             [path.as_bytes(), slash].concat()
         }
         Location::Remote { remote: Remote::Account(path), .. } => path.as_os_str().as_bytes().to_vec(),
+        // Its contents.
+        Location::Store { .. } => b"/".to_vec(),
     }
 }
 
@@ -242,6 +244,11 @@ fn path_of(place: &Location) -> Vec<u8> {
 fn origin(place: &Location, starts: Vec<Start>) -> anyhow::Result<Origin> {
     if let Location::Local(_) = place {
         return Ok(Origin::Here(starts));
+    }
+    if let Location::Store { .. } = place {
+        return Err(Usage::new("of a store a whole state is the only SRC")
+            .hint("--exclude leaves parts of it out")
+            .into());
     }
     let Ok([start]) = <[Start; 1]>::try_from(starts) else {
         let hint = "with -R they may stand anywhere; else run it once for each directory";

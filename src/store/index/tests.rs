@@ -63,3 +63,10 @@ fn every_flipped_bit_of_a_run_is_found() {
         assert!(read.is_err(), "bit {bit}");
     }
 }
+
+#[test]
+fn a_run_equals_the_golden_file() {
+    let golden = include_bytes!("../../../fixtures/golden/store/v1/run.bin");
+    let bytes = run::encode(&entries(0..3), &[Hash([0; 32]), Hash([1; 32])]);
+    crate::chunk::tests::check_golden("store/v1/run.bin", golden, &bytes);
+}

@@ -33,20 +33,20 @@ const CALLS: [&str; 14] = [
 ];
 
 /// Whether everything is to be run.
-fn is_whole() -> bool {
+pub(crate) fn is_whole() -> bool {
     std::env::var("SYNCLINE_CAMPAIGN").is_ok_and(|what| what == "all")
 }
 
 /// A system call at which a run is ended: its name, and the number of the call among those of one thread.
 #[derive(Clone, Debug)]
-struct Point {
-    call: String,
-    when: u32,
+pub(crate) struct Point {
+    pub(crate) call: String,
+    pub(crate) when: u32,
 }
 
 impl Point {
     /// The tracer that kills there.
-    fn tracer(&self) -> Vec<String> {
+    pub(crate) fn tracer(&self) -> Vec<String> {
         let Point { call, when } = self;
         let rules = [format!("trace={call}"), format!("inject={call}:signal=KILL:when={when}")];
         let fixed = ["strace", "-f", "-qq", "-o", "/dev/null"].map(str::to_owned);
@@ -55,12 +55,12 @@ impl Point {
 }
 
 /// A tracer that writes down every call.
-fn recorder(log: &Path) -> Vec<String> {
+pub(crate) fn recorder(log: &Path) -> Vec<String> {
     ["strace", "-f", "-qq", "-o", log.to_str().unwrap()].map(str::to_owned).into()
 }
 
 /// Every point of a run that [`recorder`] has written down.
-fn points(log: &str) -> Vec<Point> {
+pub(crate) fn points(log: &str) -> Vec<Point> {
     let mut counts: HashMap<(&str, &str), u32> = HashMap::new();
     for line in log.lines() {
         let Some((thread, call)) = line.split_once(' ') else { continue };
@@ -82,7 +82,7 @@ fn points(log: &str) -> Vec<Point> {
 }
 
 /// `count` of the points that change something, the same ones for the same seed.
-fn sample(points: &[Point], seed: u64, count: usize) -> Vec<Point> {
+pub(crate) fn sample(points: &[Point], seed: u64, count: usize) -> Vec<Point> {
     let changing: Vec<&Point> = points.iter().filter(|point| CALLS.contains(&&*point.call)).collect();
     let draws = noise(seed, 8 * count);
     let draws = draws.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
@@ -135,7 +135,7 @@ fn assert_old_or_new(old: &Contents, new: &Contents, now: &Contents, context: &s
 }
 
 /// The tracer did what it was asked for.
-fn assert_untroubled(output: &Output, context: &str) {
+pub(crate) fn assert_untroubled(output: &Output, context: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("strace: "), "{context}: {said}");
 }

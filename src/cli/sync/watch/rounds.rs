@@ -13,8 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::Run;
 use super::super::sources::Origin;
+use super::super::{Run, stored};
 use crate::cli::error::{self, CODE_SOCKET, CODE_TIMEOUT, Usage};
 use crate::cli::format::Format;
 use crate::cli::interrupt::Under;
@@ -365,6 +365,7 @@ impl Watch<'_> {
                 let (link, _lifeline) = run.link(far)?;
                 client::push_and_return(link, &Remote::Account(path.clone()), scanning(tree)?, options)?
             }
+            Location::Store { .. } => return Err(stored::no_watch().into()),
         })
     }
 
