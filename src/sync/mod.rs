@@ -17,6 +17,7 @@
 mod around;
 pub mod client;
 mod destination;
+mod dir_links;
 mod error;
 mod gauge;
 mod leftovers;

@@ -229,14 +229,14 @@ fn session(
             restrict(&mut asked, module, hello, only.is_some());
             (place, only)
         }
-        Target::Account(path) => open_account(path, hello)?,
+        Target::Account(path) => open_account(path, hello, &asked)?,
     };
     wire.outbox.message(&Message::Welcome(Welcome { agent: agent(), profile: profile.bits(), only }));
     if push {
         if !hello.dry_run {
             place.lock()?;
         }
-        destination::announce(&place, wire);
+        destination::announce(&place, wire, &asked);
         let tree = Tree::scan(place, profile, &asked, true)?;
         let tell = hello.itemize && is_readable(target);
         Ok(destination::run(tree, wire, &asked, tell)?.report)
@@ -272,7 +272,7 @@ fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
         }
         _ => {}
     }
-    if follows(&hello.view) {
+    if follows(&hello.view) || push && hello.writing.dir_links {
         return Err(refused("a module's links are not followed".to_owned(), 1));
     }
     if push && hello.removal.backup.is_some() && !module.exclude.is_empty() {
@@ -443,20 +443,16 @@ fn account_path(path: &[u8], home: Option<&Path>) -> Result<PathBuf, SyncError> 
 }
 
 /// Opens the tree at a path of this account, by the rules for local ones; and, for a single file, its name.
-fn open_account(path: &Path, hello: &Hello) -> Result<(Place, Option<Name>), SyncError> {
+fn open_account(path: &Path, hello: &Hello, options: &Options) -> Result<(Place, Option<Name>), SyncError> {
     if hello.direction == Direction::Push && hello.make == MAKE_ALL && !hello.dry_run {
         let shape = hello.only.clone().map_or(Shape::Contents, Shape::File);
         resolve::make_path(path, &shape)?;
     }
     let place = match (hello.direction, &hello.only, hello.path.split_last()) {
         (Direction::Pull, shown, _) => resolve::source(path)?.shown_as(shown.clone()),
-        (Direction::Push, Some(file), _) => {
-            resolve::destination(path, &Shape::File(file.clone()), hello.dry_run)?
-        }
-        (Direction::Push, None, Some((_, name))) => {
-            resolve::destination(path, &Shape::Dir(name), hello.dry_run)?
-        }
-        (Direction::Push, None, None) => resolve::destination(path, &Shape::Contents, hello.dry_run)?,
+        (Direction::Push, Some(file), _) => resolve::destination(path, &Shape::File(file.clone()), options)?,
+        (Direction::Push, None, Some((_, name))) => resolve::destination(path, &Shape::Dir(name), options)?,
+        (Direction::Push, None, None) => resolve::destination(path, &Shape::Contents, options)?,
     };
     let only = place.only.clone();
     Ok((place, only))

@@ -1,6 +1,7 @@
 //! What the user wished to see → the lens that a tree is seen through.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use super::{Options, SyncError};
 use crate::fs::lens::{Chmod, Follow, Keep, Lens};
@@ -38,6 +39,7 @@ impl Options {
                 View { drop_unsafe: true, .. } => Keep::Safe,
                 _ => Keep::All,
             },
+            dirs: Arc::default(),
             named,
             munged: self.munge_links,
             quiet: self.is_quiet(),

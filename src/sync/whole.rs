@@ -54,6 +54,7 @@ impl Whole {
         let conflict = match () {
             () if options.writing.in_place => Some("files that are written in place"),
             () if removed.is_some_and(|backup| backup.dir.is_some()) => Some("a directory for backups"),
+            () if options.writing.dir_links => Some("links that stand for directories"),
             () => None,
         };
         if let Some(what) = conflict {

@@ -54,7 +54,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--crtimes", "-N"], "this system cannot set creation times: leave it out"),
-    (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
     (
         &["--no-implied-dirs"],

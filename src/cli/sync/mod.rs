@@ -274,7 +274,7 @@ impl Run {
                 if options.make_path && !options.dry_run {
                     resolve::make_path(&to, &shape)?;
                 }
-                let destination = resolve::destination(&to, &shape, options.dry_run)?;
+                let destination = resolve::destination(&to, &shape, options)?;
                 options.opened(&shape);
                 let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
                 Summary { shape: Some(shape), ..summary }

@@ -98,6 +98,8 @@ pub struct Writing {
     pub in_place: bool,
     /// The whole tree is made beside the destination, and switched with it when it is complete.
     pub atomic: bool,
+    /// A symbolic link to a directory stands for that where the sender has a directory of its name.
+    pub dir_links: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.

@@ -66,6 +66,24 @@ fn each_chunker_has_its_own_roots_and_both_ends_follow_the_client() {
 }
 
 #[test]
+fn links_of_a_module_stand_for_no_directories() {
+    let bench = bench();
+    bench.write("store/real/kept", "kept");
+    std::os::unix::fs::symlink("real", bench.path("store/dir")).unwrap();
+    let daemon = bench.serve(&["m=store:rw"]);
+    let told = bench.fails(1, &["sync", "--accept-new", "-K", "src/", &daemon.url("m/")]);
+    assert!(told.contains("links are not followed"), "{told}");
+    assert!(bench.path("store/dir").is_symlink());
+    // Whoever receives from it has links of its own.
+    bench.write("here/real/old", "old");
+    std::os::unix::fs::symlink("real", bench.path("here/dir")).unwrap();
+    std::fs::create_dir(bench.path("store/sub")).unwrap();
+    bench.write("store/sub/dir/new", "new");
+    bench.ok(&["sync", "-K", &daemon.url("m/sub/"), "here"]);
+    assert_eq!(bench.read("here/real/new"), "new");
+}
+
+#[test]
 fn a_file_can_be_pushed_and_pulled_alone() {
     let bench = bench();
     std::fs::create_dir(bench.path("store")).unwrap();

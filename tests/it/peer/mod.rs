@@ -8,6 +8,7 @@
 mod atimes;
 mod attributes;
 mod deletion;
+mod dir_links;
 mod metadata;
 mod sources;
 mod special;
