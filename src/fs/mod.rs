@@ -212,6 +212,11 @@ pub trait Dir: Send + Sync {
         let _ = name;
         Ok(Vec::new())
     }
+    /// One extended attribute, as [`Dir::attributes`].
+    fn attribute(&self, name: Option<&Name>, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let found = self.attributes(name)?.into_iter().find(|(other, _)| other == key);
+        Ok(found.map(|(_, value)| value))
+    }
     /// The extended attributes of what the symbolic link `name` leads to, as [`Dir::stat_through`].
     fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let _ = name;
@@ -266,6 +271,16 @@ pub trait File: Send + Sync {
     }
     /// Sets the file's metadata.
     fn set_attrs(&self, attrs: &Attrs) -> io::Result<()>;
+    /// One of the file's extended attributes.
+    fn attribute(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let _ = key;
+        Ok(None)
+    }
+    /// Sets an extended attribute of the file; without a value, removes it.
+    fn set_attribute(&self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        let _ = (key, value);
+        Err(Errno::OPNOTSUPP.into())
+    }
     /// Makes bytes and metadata durable (fsync).
     fn sync(&self) -> io::Result<()>;
     /// Closes the file, unless another handle of it is held, and tells what could not be written: some file systems

@@ -13,7 +13,7 @@ use super::client::agent;
 use super::resolve::{self, Below, Shape, below};
 use super::view::follows;
 use super::wire::{self, Use};
-use super::{Around, Options, Place, SyncError, Tree, destination, source};
+use super::{Around, Options, Place, Privilege, SyncError, Tree, destination, source};
 use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::limits::{NAMED_BYTES_MAX, NAMED_MAX};
@@ -44,6 +44,9 @@ pub struct Module {
     pub owned_by: Option<(u32, u32)>,
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
+    /// Whether what only root may give files is recorded in extended attributes, as with rsync's `fake super`: then
+    /// clients may give it.
+    pub recorded: bool,
     /// Whether clients that write may make device nodes, when this process may, FIFOs and sockets.
     pub devices: bool,
     /// Names that are neither sent nor touched, beside those that a client leaves out itself.
@@ -77,6 +80,7 @@ impl Module {
             owner: true,
             owned_by: None,
             setid: false,
+            recorded: false,
             devices: false,
             exclude: Excludes::default(),
             bandwidth_max: None,
@@ -298,6 +302,9 @@ fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
         asked.select.above = module.exclude.below(&hello.path);
     }
     asked.owned_by = module.owned_by;
+    if module.recorded {
+        asked.privilege = Privilege::Recorded;
+    }
     asked.updates.ignore_existing |= module.writing == Writing::New;
     let wished = asked.removal.max.unwrap_or(u64::MAX);
     asked.removal.max = module.deletions_max.map(|max| max.min(wished)).or(asked.removal.max);
@@ -305,16 +312,18 @@ fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
 
 /// The metadata that may count, and the kinds of names.
 fn allowed(target: &Target, push: bool) -> Profile {
-    let (owner, setid, devices) = match target {
-        Target::Module(module) => (module.owner, module.setid, module.devices),
-        Target::Account(_) => (true, true, true),
+    let (owner, setid, devices, recorded) = match target {
+        // What is only recorded does nothing there.
+        Target::Module(Module { recorded: true, owner, .. }) => (*owner, true, true, true),
+        Target::Module(module) => (module.owner, module.setid, module.devices, false),
+        Target::Account(_) => (true, true, true, false),
     };
-    let may_make = !push || rustix::process::geteuid().is_root();
+    let may_make = !push || recorded || rustix::process::geteuid().is_root();
     let plain = Profile::new(owner && may_make, !push || setid).with_executability();
     let plain = plain.with_user_attributes().with_atimes();
     // An ACL is a kind of owner; a capability is as good as setuid.
-    let plain = if owner { plain.with_acls() } else { plain };
-    let is_root = rustix::process::geteuid().is_root();
+    let plain = if owner && !recorded { plain.with_acls() } else { plain };
+    let is_root = recorded || rustix::process::geteuid().is_root();
     let plain = if is_root && (!push || setid) { plain.with_root_attributes() } else { plain };
     match !push || devices {
         true if may_make => plain.with_specials().with_devices(),

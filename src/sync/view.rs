@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::{Options, SyncError};
-use crate::fs::lens::{Chmod, Follow, Keep, Lens};
+use super::{Options, Privilege, SyncError};
+use crate::fs::lens::{Chmod, Follow, Keep, Lens, Records};
 use crate::fs::os;
 use crate::transfer::message::View;
 
@@ -43,6 +43,7 @@ impl Options {
             named,
             munged: self.munge_links,
             quiet: self.is_quiet(),
+            recorded: if self.privilege == Privilege::Recorded { Records::Read } else { Records::None },
             owner: None,
         })
     }
@@ -50,7 +51,8 @@ impl Options {
     /// The lens for the destination.
     pub(super) fn destination_lens(&self) -> Lens {
         let (munged, owner, quiet) = (self.munge_links, self.owned_by, self.is_quiet());
-        Lens { munged, quiet, owner, ..Lens::default() }
+        let recorded = if self.privilege == Privilege::Recorded { Records::Written } else { Records::None };
+        Lens { munged, quiet, owner, recorded, ..Lens::default() }
     }
 
     /// Whether reading a file must not show in it: where access times count, it would change them.

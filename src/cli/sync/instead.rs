@@ -40,9 +40,10 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--old-args", "--no-old-args"], "leave it out: names never go through a shell"),
     (&["--trust-sender", "--no-trust-sender"], "leave it out: whatever a sender says is always checked"),
     (&["--copy-as"], "run the program as that user"),
-    (&["--super", "--no-super"], "run the program as root where owners are to be kept"),
-    (&["--fake-super"], "run the program as root where owners are to be kept"),
-    (&["--remote-option", "-M"], "give the server its options in its own configuration"),
+    (
+        &["--remote-option", "-M"],
+        "give the server its options in its own configuration, as `fake_super = true`",
+    ),
     (&["--outbuf"], "leave it out: a line is written when it is complete"),
     (&["--stderr"], "leave it out: what is not a result goes to standard error"),
     (&["--block-size", "-B"], "--chunker chooses how files are cut, by their contents"),

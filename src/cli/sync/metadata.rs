@@ -4,7 +4,7 @@ use super::super::error::Usage;
 use super::super::owners::{Mappings, Of};
 use crate::fs::lens::Chmod;
 use crate::snapshot::{Field, Profile};
-use crate::sync::Options;
+use crate::sync::{Options, Privilege};
 use crate::transfer::message::Text;
 
 #[derive(clap::Args)]
@@ -114,6 +114,19 @@ pub(super) struct Metadata {
     #[arg(long, overrides_with = "specials")]
     no_specials: bool,
 
+    /// Record owners, groups, devices, and modes that only root may set, in extended attributes (user.rsync.%stat, as rsync
+    /// does), and take what is recorded for what is there: at each end that is this machine.
+    #[arg(long)]
+    fake_super: bool,
+
+    /// Try what only root may do, whoever runs this; as all these, where this machine is the destination.
+    #[arg(long = "super", overrides_with = "no_super")]
+    as_super: bool,
+
+    /// Do nothing that only root may do.
+    #[arg(long, overrides_with = "as_super")]
+    no_super: bool,
+
     /// Change the modes of what is sent, as chmod(1) does: D before a change is for directories, F for files. May
     /// be given again.
     #[arg(long, value_name = "CHMOD")]
@@ -163,6 +176,16 @@ impl Metadata {
         options.view.groups = map(Of::Groups, group, &self.groupmap)?;
         options.view.numeric_ids = self.numeric_ids;
         options.view.quiet = self.open_noatime;
+        options.privilege = match self {
+            Metadata { as_super: true, .. } => Privilege::Tried,
+            Metadata { no_super: true, .. } => Privilege::None,
+            Metadata { fake_super: true, .. } => Privilege::Recorded,
+            _ => Privilege::Process,
+        };
+        let recorded = options.privilege == Privilege::Recorded;
+        if recorded && self.acls {
+            return Err(Usage::new("--fake-super records no ACLs").hint("leave out -A"));
+        }
         if self.xattrs > 1 {
             return Err(Usage::new("-XX: what rsync keeps in attributes for itself is not copied")
                 .hint("-X is there"));
@@ -185,7 +208,10 @@ impl Metadata {
             (self.executability, Profile::with_executability as fn(Profile) -> Profile),
             (self.devices || both && !self.no_devices, Profile::with_devices),
             (self.xattrs > 0, Profile::with_user_attributes),
-            (self.xattrs > 0 && rustix::process::geteuid().is_root(), Profile::with_root_attributes),
+            (
+                self.xattrs > 0 && (recorded || rustix::process::geteuid().is_root()),
+                Profile::with_root_attributes,
+            ),
             (self.acls, Profile::with_acls),
             (self.atimes > 0, Profile::with_atimes),
             (self.specials || both && !self.no_specials, Profile::with_specials),

@@ -2,7 +2,7 @@
 //!
 //! What changes *what is sent* changes it here, below everything else: a scan, its index, the session and the root
 //! then all speak of the tree as it is seen, and both ends still prove the same one. At a destination nothing is seen
-//! otherwise but the targets of links, and links that stand for directories of the tree; what is made may be given to
+//! otherwise but what is recorded, the targets of links, and links that stand for directories of the tree; what is made may be given to
 //! somebody.
 //!
 //! Links are followed only here, and only where whoever owns the process asked for it. A directory that is entered
@@ -10,9 +10,12 @@
 
 mod chmod;
 mod links;
+mod record;
+mod recorded;
 
 pub use chmod::{Chmod, ChmodError};
 pub use links::{Follow, Keep};
+pub use recorded::Records;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -49,6 +52,8 @@ pub struct Lens {
     pub munged: bool,
     /// Files are read so that their access times stay.
     pub quiet: bool,
+    /// What only root may give files is recorded in extended attributes, where it is seen and set.
+    pub recorded: Records,
     /// Whose everything is that is made: user and group.
     pub owner: Option<(u32, u32)>,
 }
@@ -69,7 +74,12 @@ impl Lens {
     /// `dir` seen through this.
     #[must_use]
     pub fn on(self, dir: DirRef) -> DirRef {
-        if self.is_plain() {
+        let dir = match self.recorded {
+            Records::None => dir,
+            Records::Read => recorded::recorded(dir, true),
+            Records::Written => recorded::recorded(dir, false),
+        };
+        if (Lens { recorded: Records::None, ..self.clone() }).is_plain() {
             return dir;
         }
         let way = match dir.stat_self() {

@@ -10,6 +10,7 @@ mod attributes;
 mod deletion;
 mod dir_links;
 mod metadata;
+mod recorded;
 mod sources;
 mod special;
 mod trees;
