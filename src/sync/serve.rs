@@ -214,6 +214,7 @@ fn session(
         remove_source: hello.remove_source,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
+        profile,
         hash_first: hello.hash_first,
         params,
         select,

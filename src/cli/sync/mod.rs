@@ -8,6 +8,7 @@ pub(super) mod instead;
 mod links;
 mod list;
 mod metadata;
+mod ordered;
 mod output;
 mod plan;
 mod rules;
@@ -152,9 +153,12 @@ fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
         progress: progress.clone(),
     };
     // What is beyond the first file system would be taken for empty.
-    if run.options.named.is_some() && run.options.select.mounts != Mounts::Cross {
+    let crosses = run.options.select.mounts == Mounts::Cross || run.options.named.is_none();
+    if !crosses && !from.is_on_one_device() {
         let hint = "run it once for each SRC";
-        return Err(Usage::new("-x is for one SRC alone, without -R, -d or --files-from").hint(hint).into());
+        return Err(Usage::new("with -x all SRC must be of this machine, and on one device")
+            .hint(hint)
+            .into());
     }
     if let Some(time) = stop {
         run.interrupt.after(time, progress.clone())?;

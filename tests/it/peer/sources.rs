@@ -46,6 +46,7 @@ fn several_sources_become_one_tree() {
         &["src/a/", "src/e", "-n", "--delete", "dst"],
         &["src/a", "src/e", "--existing", "dst"],
         &["src/a/", "src/e/", "-L", "dst"],
+        &["-x", "src/a/", "src/e", "missing", "dst"],
     ]);
 }
 
