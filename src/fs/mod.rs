@@ -41,6 +41,11 @@ pub struct Time {
     pub nanos: u32,
 }
 
+impl Time {
+    /// The time of what has no metadata in a tree: a directory that is only on the way to others ([`lens`]).
+    pub const UNTOLD: Time = Time { secs: -62_135_596_800, nanos: 999_999_999 };
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

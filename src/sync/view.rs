@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Options, Privilege, SyncError};
 use crate::fs::lens::{Chmod, Follow, Keep, Lens, Records};
 use crate::fs::os;
+use crate::path::named::Named;
 use crate::transfer::message::View;
 
 impl Options {
@@ -43,6 +44,7 @@ impl Options {
             named,
             munged: self.munge_links,
             quiet: self.is_quiet(),
+            way: self.way(),
             recorded: if self.privilege == Privilege::Recorded { Records::Read } else { Records::None },
             owner: None,
         })
@@ -52,7 +54,12 @@ impl Options {
     pub(super) fn destination_lens(&self) -> Lens {
         let (munged, owner, quiet) = (self.munge_links, self.owned_by, self.is_quiet());
         let recorded = if self.privilege == Privilege::Recorded { Records::Written } else { Records::None };
-        Lens { munged, quiet, owner, recorded, ..Lens::default() }
+        Lens { munged, quiet, owner, recorded, way: self.way(), ..Lens::default() }
+    }
+
+    /// What is named, if directories that are only on the way to it have no metadata.
+    fn way(&self) -> Option<Arc<Named>> {
+        self.named.clone().filter(|_| self.view.bare_way)
     }
 
     /// Whether reading a file must not show in it: where access times count, it would change them.

@@ -56,10 +56,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--crtimes", "-N"], "this system cannot set creation times: leave it out"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
-    (
-        &["--no-implied-dirs"],
-        "with -R, write /./ before the part of a path that is to be made at the destination",
-    ),
     (&["--motd"], "nobody here has a message of the day"),
 ];
 

@@ -227,6 +227,7 @@ impl Args {
         self.selection.apply(&mut options, &last)?;
         self.metadata.apply(&mut options)?;
         self.links.apply(&mut options);
+        options.view.bare_way = self.sources.no_implied_dirs;
         self.deletion.apply(&mut options)?;
         self.writing.apply(&mut options, home)?;
         self.connection.apply(&mut options);

@@ -54,8 +54,13 @@ pub(super) struct Sources {
     no_dirs: bool,
 
     /// With -R, directories on the way to a name are kept as they are at SRC (default).
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_implied_dirs")]
     implied_dirs: bool,
+
+    /// With -R, directories on the way to a name stay as they are at DST; where they are not there, they are made as any
+    /// new directory.
+    #[arg(long, overrides_with = "implied_dirs")]
+    pub(super) no_implied_dirs: bool,
 }
 
 /// What is copied.

@@ -27,7 +27,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use self::links::Decision;
-use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat, walk};
+use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat, Time, walk};
+use crate::path::named::Named;
 use crate::path::{Name, RelPath};
 
 /// What a tree is seen through. The default changes nothing.
@@ -54,6 +55,8 @@ pub struct Lens {
     pub quiet: bool,
     /// What only root may give files is recorded in extended attributes, where it is seen and set.
     pub recorded: Records,
+    /// What the tree is of, if directories that are only on the way to it have no metadata.
+    pub way: Option<Arc<Named>>,
     /// Whose everything is that is made: user and group.
     pub owner: Option<(u32, u32)>,
 }
@@ -86,7 +89,8 @@ impl Lens {
             Ok(stat) if self.follows() => Some(Arc::new(Way::of(&stat, None))),
             _ => None,
         };
-        Arc::new(Seen { root: dir.clone(), dir, lens: Arc::new(self), path: RelPath::root(), way })
+        let named = self.way.clone();
+        Arc::new(Seen { named, root: dir.clone(), dir, lens: Arc::new(self), path: RelPath::root(), way })
     }
 
     fn stat(&self, stat: Stat) -> Stat {
@@ -122,6 +126,8 @@ impl Way {
 /// A directory seen through a lens.
 struct Seen {
     dir: DirRef,
+    /// What is named of it, if that tells which directories are only on the way.
+    named: Option<Arc<Named>>,
     /// The tree's root, as it is.
     root: DirRef,
     lens: Arc<Lens>,
@@ -174,7 +180,8 @@ impl Seen {
             None => None,
         };
         let (root, lens) = (self.root.clone(), self.lens.clone());
-        Ok(Arc::new(Seen { dir, root, lens, path: self.path.join(name), way }))
+        let named = self.named.as_ref().and_then(|named| named.enter(name));
+        Ok(Arc::new(Seen { named, dir, root, lens, path: self.path.join(name), way }))
     }
 
     /// Gives what was made to whom it belongs.
@@ -187,6 +194,14 @@ impl Seen {
 
     fn file(&self, file: FileRef) -> FileRef {
         Arc::new(SeenFile { file, lens: self.lens.clone() })
+    }
+}
+
+/// What is seen of a directory of which that is named.
+fn untold(named: Option<&Named>, stat: Stat) -> Stat {
+    match named.is_some_and(Named::is_only_way) {
+        true => Stat { mode: 0o755, uid: 0, gid: 0, mtime: Time::UNTOLD, ..stat },
+        false => stat,
     }
 }
 
@@ -203,11 +218,13 @@ impl Dir for Seen {
     }
 
     fn stat(&self, name: &Name) -> io::Result<Stat> {
-        Ok(self.lens.stat(self.look(name)?.0))
+        let stat = self.lens.stat(self.look(name)?.0);
+        let below = || self.named.as_ref().and_then(|named| named.enter(name));
+        Ok(if stat.kind == Kind::Dir { untold(below().as_deref(), stat) } else { stat })
     }
 
     fn stat_self(&self) -> io::Result<Stat> {
-        Ok(self.lens.stat(self.dir.stat_self()?))
+        Ok(untold(self.named.as_deref(), self.lens.stat(self.dir.stat_self()?)))
     }
 
     fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
@@ -299,7 +316,11 @@ impl Dir for Seen {
     }
 
     fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let is_way = |named: Option<Arc<Named>>| named.is_some_and(|named| named.is_only_way());
+        let below = |name: &Name| self.named.as_ref().and_then(|named| named.enter(name));
         match name {
+            None if is_way(self.named.clone()) => Ok(Vec::new()),
+            Some(name) if is_way(below(name)) => Ok(Vec::new()),
             Some(name) if self.is_through(name)? => match self.dir_behind(name) {
                 Some(dir) => dir?.attributes(None),
                 None => self.dir.attributes_through(name),

@@ -72,6 +72,8 @@ pub struct View {
     pub quiet: bool,
     /// Names of one inode are files of their own.
     pub separate: bool,
+    /// Directories that are only on the way to what is named have no metadata: those that are there stay as they are.
+    pub bare_way: bool,
 }
 
 /// What a reference is for: another tree at the destination, of which files stand for those that are not there.

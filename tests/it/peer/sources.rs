@@ -73,6 +73,22 @@ fn whole_paths_are_made_as_they_were_written() {
 }
 
 #[test]
+fn directories_on_the_way_stay_as_they_are_or_are_made_as_any() {
+    let by_bytes =
+        Table { theirs: &["-aHcO", "--no-implied-dirs"], ours: &["-acO", "--no-implied-dirs"], ..OWN };
+    by_bytes.check(&[
+        &["-R", "src/./a/b", "dst"],
+        &["-R", "src/./a/b/c", "--delete", "dst"],
+        &["-R", "src/a/b/c", "new/"],
+        &["-R", "src/./a/b/f", "src/./d d", "src/./e/i", "dst"],
+        &["-R", "src/./a/b", "src/./a", "dst"],
+        &["-R", "--implied-dirs", "src/./a/b", "dst"],
+    ]);
+    let list = Table { paths: &["src", "dst"], list: "a/b/c\na/b/f\ne/h.c\n", ..by_bytes };
+    list.check(&[&["--files-from=list"], &["--files-from=list", "-r", "--no-perms"]]);
+}
+
+#[test]
 fn lists_name_what_is_copied() {
     let listed = |list, sets: &[&[&str]]| Table { paths: &["src", "dst"], list, ..OWN }.check(sets);
     let names = "# no name\n; none\n\na/b/f\na/g.o\r\n/e/h.c\ne/i\nwithin\n../../d d/f\n";
