@@ -41,6 +41,11 @@ pub struct Time {
     pub nanos: u32,
 }
 
+impl Time {
+    /// The time of what has no metadata in a tree: a directory that is only on the way to others ([`lens`]).
+    pub const UNTOLD: Time = Time { secs: -62_135_596_800, nanos: 999_999_999 };
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -212,6 +217,11 @@ pub trait Dir: Send + Sync {
         let _ = name;
         Ok(Vec::new())
     }
+    /// One extended attribute, as [`Dir::attributes`].
+    fn attribute(&self, name: Option<&Name>, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let found = self.attributes(name)?.into_iter().find(|(other, _)| other == key);
+        Ok(found.map(|(_, value)| value))
+    }
     /// The extended attributes of what the symbolic link `name` leads to, as [`Dir::stat_through`].
     fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let _ = name;
@@ -266,6 +276,16 @@ pub trait File: Send + Sync {
     }
     /// Sets the file's metadata.
     fn set_attrs(&self, attrs: &Attrs) -> io::Result<()>;
+    /// One of the file's extended attributes.
+    fn attribute(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let _ = key;
+        Ok(None)
+    }
+    /// Sets an extended attribute of the file; without a value, removes it.
+    fn set_attribute(&self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        let _ = (key, value);
+        Err(Errno::OPNOTSUPP.into())
+    }
     /// Makes bytes and metadata durable (fsync).
     fn sync(&self) -> io::Result<()>;
     /// Closes the file, unless another handle of it is held, and tells what could not be written: some file systems

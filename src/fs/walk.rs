@@ -18,12 +18,53 @@ use crate::path::{Name, RelPath};
 /// Directories that a removal holds open at a time.
 pub const HANDLES_MAX: usize = 64;
 
+/// Links that one path may lead through, as for the kernel.
+const LINKS_MAX: usize = 40;
+
 /// Opens the directory at `path` below `dir`, name by name.
 ///
 /// # Errors
 /// Those of [`Dir::open_dir`] for the first name that cannot be opened.
 pub fn open_path(dir: &DirRef, path: &RelPath) -> io::Result<DirRef> {
     path.components().try_fold(dir.clone(), |dir, name| dir.open_dir(&name))
+}
+
+/// The way to the directory that `path` leads to, links followed, as long as no link leads out of `dir`.
+///
+/// # Errors
+/// `EXDEV` if a link is absolute or climbs above `dir`, `ELOOP` if there are too many; `ENOTDIR`, or those of
+/// [`Dir::stat`] and [`Dir::read_link`].
+pub fn real_path(dir: &DirRef, path: &RelPath) -> io::Result<RelPath> {
+    let mut handles = vec![(RelPath::root(), dir.clone())];
+    let mut ahead: Vec<Vec<u8>> = path.components().rev().map(|name| name.as_bytes().to_vec()).collect();
+    let mut links = 0;
+    while let Some(part) = ahead.pop() {
+        match &part[..] {
+            b"" | b"." => continue,
+            b".." => {
+                handles.pop();
+                handles.last().ok_or(Errno::XDEV)?;
+                continue;
+            }
+            _ => {}
+        }
+        let (at, here) = handles.last().ok_or(Errno::XDEV)?;
+        let name = Name::new(&part).map_err(|_| Errno::NOENT)?;
+        match here.stat(&name)?.kind {
+            Kind::Dir => handles.push((at.join(&name), here.open_dir(&name)?)),
+            Kind::Symlink => {
+                let target = here.read_link(&name)?;
+                links += 1;
+                match target.first() {
+                    Some(b'/') => return Err(Errno::XDEV.into()),
+                    _ if links > LINKS_MAX => return Err(Errno::LOOP.into()),
+                    _ => ahead.extend(target.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec)),
+                }
+            }
+            _ => return Err(Errno::NOTDIR.into()),
+        }
+    }
+    handles.pop().map(|(path, _)| path).ok_or_else(|| Errno::XDEV.into())
 }
 
 /// Removes `name` in `dir`, with everything below it if it is a directory. A link is removed, not followed.

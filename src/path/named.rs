@@ -109,6 +109,12 @@ impl Named {
         !self.below.is_empty()
     }
 
+    /// Whether the directory takes part only because names below it do.
+    #[must_use]
+    pub fn is_only_way(&self) -> bool {
+        self.is_way() && !self.told && self.reach == Reach::Itself
+    }
+
     /// The names directly below that were added, or are on the way to some that were.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.below.keys()

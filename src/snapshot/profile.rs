@@ -12,6 +12,9 @@ use crate::fs::{Kind, Special, Time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Profile(u16);
 
+/// The attribute that has the capabilities which a program runs with.
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// Something that a profile may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
@@ -114,7 +117,7 @@ impl Profile {
         Profile(self.0 | Profile::USER_ATTRIBUTES)
     }
 
-    /// The same, and extended attributes that only root may read or set count: capabilities are among them.
+    /// The same, and extended attributes that only root may read or set count: capabilities where setuid bits do.
     #[must_use]
     pub fn with_root_attributes(self) -> Profile {
         Profile(self.0 | Profile::ROOT_ATTRIBUTES)
@@ -162,6 +165,8 @@ impl Profile {
     pub fn takes_attribute(self, name: &[u8]) -> bool {
         let bit = match class(name) {
             Class::User => Profile::USER_ATTRIBUTES,
+            // It is as good as a setuid bit.
+            Class::Root if name == CAPABILITY && !self.setid() => return false,
             Class::Root => Profile::ROOT_ATTRIBUTES,
             Class::Acl => Profile::ACLS,
             Class::Never => return false,
@@ -172,7 +177,9 @@ impl Profile {
     /// Whether the same extended attributes count in both profiles.
     #[must_use]
     pub fn has_attributes_of(self, other: Profile) -> bool {
-        (self.0 ^ other.0) & (Profile::USER_ATTRIBUTES | Profile::ROOT_ATTRIBUTES | Profile::ACLS) == 0
+        let taken = Profile::USER_ATTRIBUTES | Profile::ROOT_ATTRIBUTES | Profile::ACLS;
+        let capabilities = |profile: Profile| profile.takes_attribute(CAPABILITY);
+        (self.0 ^ other.0) & taken == 0 && capabilities(self) == capabilities(other)
     }
 
     fn leaves_out(self, field: Field) -> bool {

@@ -242,7 +242,7 @@ pub fn pull(link: Link, remote: &Remote, to: &Path, options: &Options) -> Result
         if options.make_path && !options.dry_run {
             resolve::make_path(to, shape)?;
         }
-        resolve::destination(to, shape, options.dry_run)
+        resolve::destination(to, shape, options)
     };
     pull_into(link, remote, resolve::file_name(to), open, options)
 }
@@ -300,7 +300,7 @@ fn pull_into(
         };
         let place = open(&shape)?;
         place.lock()?;
-        destination::announce(&place, &wire);
+        destination::announce(&place, &wire, options);
         let tree = Tree::scan(place, profile, options, true)?;
         // What the file is called here is not what it is called there.
         let shape = match shape {

@@ -1,12 +1,13 @@
 //! Drives a [`Receiver`]: its actions to staging threads by directory, its requests to the sender, and the
 //! commit when both agree.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver as Events, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::dir_links;
 use super::listener::Decided;
 use super::owners;
 use super::references::References;
@@ -66,7 +67,10 @@ impl Received {
 
 /// Tells the sender, before the scan of `place`, whether there is anything to compare with: it may then read its files
 /// meanwhile.
-pub(super) fn announce(place: &super::Place, wire: &Wire) {
+pub(super) fn announce(place: &super::Place, wire: &Wire, options: &Options) {
+    if options.writing.dir_links {
+        return;
+    }
     // That it cannot be listed is for the scan to tell.
     let entries = u64::from(!place.root.is_empty().unwrap_or(true));
     let tree = TreeMessage { entries, more: true, ..TreeMessage::default() };
@@ -80,6 +84,10 @@ pub(super) fn run(
     options: &Options,
     tell_items: bool,
 ) -> Result<Received, SyncError> {
+    let links = match options.writing.dir_links {
+        true => dir_links::ask(&mut tree, wire, options)?,
+        false => dir_links::Links::default(),
+    };
     let mut whole = Whole::of(&tree.place, options)?;
     let beside = whole.as_ref().map(Whole::left).unwrap_or_default();
     let leftovers = super::leftovers::hash(&tree, &beside);
@@ -140,16 +148,20 @@ pub(super) fn run(
         updates: options.updates,
         deletions_max: options.removal.max,
         ignore_errors: options.removal.ignore_errors,
-        // A backup is made of what is there under the old name.
-        moves: options.removal.backup.is_none(),
+        // A backup is made of what is there under the old name; and a name is not all that a directory has, if a link
+        // stands for it.
+        moves: options.removal.backup.is_none() && !links.any,
         replaces: options.delete || options.removal.force,
         tells_left: options.remove_source && !options.dry_run,
     };
     let backup =
         options.removal.backup.as_ref().map(|backup| open_backup(&tree.place, backup)).transpose()?;
     let above = options.select.above.clone();
-    let refuses = (!above.is_empty())
-        .then(|| Box::new(move |path: &RelPath, dir| above.excludes(path.as_bytes(), dir)) as Refuses);
+    let leaving = links.leaving.clone();
+    let refuses = (!above.is_empty() || !leaving.is_empty()).then(|| {
+        Box::new(move |path: &RelPath, dir| above.excludes(path.as_bytes(), dir) || leaving.contains(path))
+            as Refuses
+    });
     let machine = Receiver::refusing(own.clone(), locals, theirs, protected.clone(), wishes, refuses)?;
     let mut machine = machine.with_sets(scan.sets.clone());
     let stage =
@@ -164,6 +176,7 @@ pub(super) fn run(
         protected: &protected,
         empty,
         backup,
+        leaving: &links.leaving,
     };
     let staged = session.stage(&mut machine, unread);
     let outcome = staged.and_then(|staged| session.commit(machine, staged));
@@ -220,6 +233,8 @@ struct Session<'a> {
     empty: bool,
     /// Where what is replaced or deleted is kept.
     backup: Option<Backup>,
+    /// Links that would stand for directories, if they did not lead out of the destination.
+    leaving: &'a BTreeSet<RelPath>,
 }
 
 /// What a session leaves to be done when everything is staged.
@@ -432,7 +447,11 @@ impl Session<'_> {
         let mut staged = staged;
         if let Some((path, count)) = refused {
             let more = if count > 1 { format!(", and {} more names", count - 1) } else { String::new() };
-            staged.problems.push(Problem { path, text: format!("not accepted there{more}") });
+            let what = match self.leaving.contains(&path) {
+                true => "a link stands there that leads out of the destination, or to a directory around it",
+                false => "not accepted there",
+            };
+            staged.problems.push(Problem { path, text: format!("{what}{more}") });
         }
         let mut builder = FrameBuilder::default();
         // What was decided last is told last.

@@ -17,6 +17,7 @@
 mod around;
 pub mod client;
 mod destination;
+mod dir_links;
 mod error;
 mod gauge;
 mod leftovers;
@@ -62,6 +63,20 @@ use crate::transfer::frame::FrameError;
 use crate::transfer::message::{
     Abort, Compare, Item, Message, Purpose, Removal, Report, TEXT_BYTES_MAX, Updates, View, Writing,
 };
+
+/// What of a destination's metadata is made that only root may make: owners, devices, attributes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Privilege {
+    /// It is if this process is root.
+    #[default]
+    Process,
+    /// It is tried, whoever this process is.
+    Tried,
+    /// None is.
+    None,
+    /// It is recorded in extended attributes, as with rsync's `--fake-super`; a source is seen as it is recorded.
+    Recorded,
+}
 
 /// How to synchronize.
 #[derive(Clone)]
@@ -110,6 +125,8 @@ pub struct Options {
     pub bandwidth_max: Option<u64>,
     /// Bytes a second to receive at most.
     pub receive_max: Option<u64>,
+    /// What this end does in the place of root.
+    pub privilege: Privilege,
     /// Whose everything is that is made at the destination, if the profile counts no owners: user and group.
     pub owned_by: Option<(u32, u32)>,
     /// Threads that scan, hash and write, at each end.
@@ -145,6 +162,7 @@ impl Default for Options {
             compress: Compress::Adaptive,
             bandwidth_max: None,
             receive_max: None,
+            privilege: Privilege::default(),
             owned_by: None,
             threads,
             cache: None,
@@ -173,7 +191,12 @@ impl Options {
 
     /// The metadata that this process, as a destination, can make equal.
     fn settable(&self) -> Profile {
-        match rustix::process::geteuid().is_root() {
+        let may = match self.privilege {
+            Privilege::Process => rustix::process::geteuid().is_root(),
+            Privilege::Tried | Privilege::Recorded => true,
+            Privilege::None => false,
+        };
+        match may {
             true => self.profile,
             false => self
                 .profile

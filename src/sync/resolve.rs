@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tree::root_error;
-use super::{Around, Place, SyncError};
+use super::{Around, Options, Place, SyncError};
 use crate::fs::layers::{Layer, layered};
-use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os};
+use crate::fs::{DirRef, Kind, mem::MemFs, one::one_file, os, walk};
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
 use crate::scan::Select;
@@ -156,14 +156,20 @@ fn split(path: &Path) -> std::io::Result<(PathBuf, Name)> {
 ///
 /// # Errors
 /// [`SyncError::Root`] if it cannot be opened or made.
-pub fn destination(path: &Path, shape: &Shape, dry_run: bool) -> Result<Place, SyncError> {
+pub fn destination(path: &Path, shape: &Shape, options: &Options) -> Result<Place, SyncError> {
+    let dry_run = options.dry_run;
     match shape {
         Shape::Contents | Shape::Names => open_or_create(path, dry_run),
         Shape::Dir(name) => {
             let outer = open_or_create(path, dry_run)?;
             let inner = path.join(OsStr::from_bytes(name.as_bytes()));
-            let (root, made) =
-                enter(&outer.root, name, true, dry_run).map_err(|error| root_error(&inner, "open", error))?;
+            let is_link = || outer.root.stat(name).is_ok_and(|stat| stat.kind == Kind::Symlink);
+            let entered = match options.writing.dir_links && is_link() {
+                true => walk::real_path(&outer.root, &RelPath::root().join(name))
+                    .and_then(|path| Ok((walk::open_path(&outer.root, &path)?, false))),
+                false => enter(&outer.root, name, true, dry_run),
+            };
+            let (root, made) = entered.map_err(|error| root_error(&inner, "open", error))?;
             Ok(Place { around: outer.around, made, ..Place::new(root, &inner).named(name) })
         }
         Shape::File(name) => {

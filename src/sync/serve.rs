@@ -13,7 +13,7 @@ use super::client::agent;
 use super::resolve::{self, Below, Shape, below};
 use super::view::follows;
 use super::wire::{self, Use};
-use super::{Around, Options, Place, SyncError, Tree, destination, source};
+use super::{Around, Options, Place, Privilege, SyncError, Tree, destination, source};
 use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::limits::{NAMED_BYTES_MAX, NAMED_MAX};
@@ -44,6 +44,9 @@ pub struct Module {
     pub owned_by: Option<(u32, u32)>,
     /// Whether clients that write may make files setuid and setgid.
     pub setid: bool,
+    /// Whether what only root may give files is recorded in extended attributes, as with rsync's `fake super`: then
+    /// clients may give it.
+    pub recorded: bool,
     /// Whether clients that write may make device nodes, when this process may, FIFOs and sockets.
     pub devices: bool,
     /// Names that are neither sent nor touched, beside those that a client leaves out itself.
@@ -77,6 +80,7 @@ impl Module {
             owner: true,
             owned_by: None,
             setid: false,
+            recorded: false,
             devices: false,
             exclude: Excludes::default(),
             bandwidth_max: None,
@@ -210,6 +214,7 @@ fn session(
         remove_source: hello.remove_source,
         dry_run: hello.dry_run,
         checksum: hello.checksum,
+        profile,
         hash_first: hello.hash_first,
         params,
         select,
@@ -229,14 +234,14 @@ fn session(
             restrict(&mut asked, module, hello, only.is_some());
             (place, only)
         }
-        Target::Account(path) => open_account(path, hello)?,
+        Target::Account(path) => open_account(path, hello, &asked)?,
     };
     wire.outbox.message(&Message::Welcome(Welcome { agent: agent(), profile: profile.bits(), only }));
     if push {
         if !hello.dry_run {
             place.lock()?;
         }
-        destination::announce(&place, wire);
+        destination::announce(&place, wire, &asked);
         let tree = Tree::scan(place, profile, &asked, true)?;
         let tell = hello.itemize && is_readable(target);
         Ok(destination::run(tree, wire, &asked, tell)?.report)
@@ -272,7 +277,7 @@ fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
         }
         _ => {}
     }
-    if follows(&hello.view) {
+    if follows(&hello.view) || push && hello.writing.dir_links {
         return Err(refused("a module's links are not followed".to_owned(), 1));
     }
     if push && hello.removal.backup.is_some() && !module.exclude.is_empty() {
@@ -298,6 +303,9 @@ fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
         asked.select.above = module.exclude.below(&hello.path);
     }
     asked.owned_by = module.owned_by;
+    if module.recorded {
+        asked.privilege = Privilege::Recorded;
+    }
     asked.updates.ignore_existing |= module.writing == Writing::New;
     let wished = asked.removal.max.unwrap_or(u64::MAX);
     asked.removal.max = module.deletions_max.map(|max| max.min(wished)).or(asked.removal.max);
@@ -305,16 +313,18 @@ fn restrict(asked: &mut Options, module: &Module, hello: &Hello, single: bool) {
 
 /// The metadata that may count, and the kinds of names.
 fn allowed(target: &Target, push: bool) -> Profile {
-    let (owner, setid, devices) = match target {
-        Target::Module(module) => (module.owner, module.setid, module.devices),
-        Target::Account(_) => (true, true, true),
+    let (owner, setid, devices, recorded) = match target {
+        // What is only recorded does nothing there.
+        Target::Module(Module { recorded: true, owner, .. }) => (*owner, true, true, true),
+        Target::Module(module) => (module.owner, module.setid, module.devices, false),
+        Target::Account(_) => (true, true, true, false),
     };
-    let may_make = !push || rustix::process::geteuid().is_root();
+    let may_make = !push || recorded || rustix::process::geteuid().is_root();
     let plain = Profile::new(owner && may_make, !push || setid).with_executability();
     let plain = plain.with_user_attributes().with_atimes();
     // An ACL is a kind of owner; a capability is as good as setuid.
-    let plain = if owner { plain.with_acls() } else { plain };
-    let is_root = rustix::process::geteuid().is_root();
+    let plain = if owner && !recorded { plain.with_acls() } else { plain };
+    let is_root = recorded || rustix::process::geteuid().is_root();
     let plain = if is_root && (!push || setid) { plain.with_root_attributes() } else { plain };
     match !push || devices {
         true if may_make => plain.with_specials().with_devices(),
@@ -443,20 +453,16 @@ fn account_path(path: &[u8], home: Option<&Path>) -> Result<PathBuf, SyncError> 
 }
 
 /// Opens the tree at a path of this account, by the rules for local ones; and, for a single file, its name.
-fn open_account(path: &Path, hello: &Hello) -> Result<(Place, Option<Name>), SyncError> {
+fn open_account(path: &Path, hello: &Hello, options: &Options) -> Result<(Place, Option<Name>), SyncError> {
     if hello.direction == Direction::Push && hello.make == MAKE_ALL && !hello.dry_run {
         let shape = hello.only.clone().map_or(Shape::Contents, Shape::File);
         resolve::make_path(path, &shape)?;
     }
     let place = match (hello.direction, &hello.only, hello.path.split_last()) {
         (Direction::Pull, shown, _) => resolve::source(path)?.shown_as(shown.clone()),
-        (Direction::Push, Some(file), _) => {
-            resolve::destination(path, &Shape::File(file.clone()), hello.dry_run)?
-        }
-        (Direction::Push, None, Some((_, name))) => {
-            resolve::destination(path, &Shape::Dir(name), hello.dry_run)?
-        }
-        (Direction::Push, None, None) => resolve::destination(path, &Shape::Contents, hello.dry_run)?,
+        (Direction::Push, Some(file), _) => resolve::destination(path, &Shape::File(file.clone()), options)?,
+        (Direction::Push, None, Some((_, name))) => resolve::destination(path, &Shape::Dir(name), options)?,
+        (Direction::Push, None, None) => resolve::destination(path, &Shape::Contents, options)?,
     };
     let only = place.only.clone();
     Ok((place, only))

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select_biased, unbounded};
 
+use super::dir_links;
 use super::listener::Decided;
 use super::owners::{self, Asked};
 use super::tree::now;
@@ -78,6 +79,9 @@ pub(super) struct Sent {
 /// Sends `tree` to the receiver at the other end of `wire`. Gives the tree back with every root that was
 /// learned.
 pub(super) fn run(mut tree: Tree, wire: &Wire, options: &Options) -> Result<(Tree, Sent), SyncError> {
+    if options.writing.dir_links {
+        dir_links::answer(&tree.scan.snapshot, wire)?;
+    }
     let mut theirs = None;
     if options.delete {
         tell_spared(&mut tree, wire);

@@ -200,7 +200,7 @@ fn local_file_may_be_renamed_on_the_way() {
     put(&bench.path("src"), "x", b"bytes");
     state::create_dir_all(&bench.path("dst"), 0o755).unwrap();
     let source = resolve::source(&bench.path("src/x")).unwrap();
-    let to = resolve::destination(&bench.path("dst/y"), &source.shape, false).unwrap();
+    let to = resolve::destination(&bench.path("dst/y"), &source.shape, &bench.options).unwrap();
     let from = source.shown_as(to.only.clone());
     sync_dirs(from, to, &bench.options).unwrap();
     assert_eq!(listing(&bench.path("dst")), BTreeMap::from([("y".to_owned(), b"bytes".to_vec())]));

@@ -1,5 +1,6 @@
 //! One end's tree: opened, locked if it is written to, scanned, and kept in the cache afterwards.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -124,6 +125,8 @@ pub struct Tree {
     pub place: Place,
     /// What is there.
     pub scan: Scan,
+    /// The root directory, as it is: seen through nothing.
+    pub(super) bare: DirRef,
     /// Whether an index was found.
     pub indexed: bool,
     /// Whether that index says all that the scan found.
@@ -168,10 +171,37 @@ impl Tree {
             true => options.destination_lens(),
             false => options.source_lens(!place.prefix.is_root())?,
         };
+        Tree::seen(place, profile, lens, options, destination)
+    }
+
+    /// Looks at this destination again, with links that stand for directories of it ([`Lens::dirs`]).
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub(super) fn see_dirs(
+        &mut self,
+        dirs: Arc<BTreeMap<RelPath, RelPath>>,
+        options: &Options,
+    ) -> Result<(), SyncError> {
+        let place = Place { root: self.bare.clone(), ..self.place.clone() };
+        let lens = Lens { dirs, ..options.destination_lens() };
+        *self = Tree::seen(place, self.options.profile, lens, options, true)?;
+        Ok(())
+    }
+
+    /// Scans what is seen through a lens.
+    fn seen(
+        place: Place,
+        profile: Profile,
+        lens: Lens,
+        options: &Options,
+        destination: bool,
+    ) -> Result<Tree, SyncError> {
         // How files are read is no part of what is seen.
         let shown = Lens { quiet: false, ..lens.clone() };
         let seen = if shown.is_plain() { String::new() } else { format!("{shown:?}") };
-        let place = Place { root: lens.on(place.root.clone()), ..place };
+        let bare = place.root.clone();
+        let place = Place { root: lens.on(bare.clone()), ..place };
         let mut scanning = scan::Options::new(Arc::new(now));
         scanning.profile = profile;
         scanning.params = options.params.clone();
@@ -208,7 +238,7 @@ impl Tree {
         let known = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
         let fresh = known && !scan.is_news();
         let indexed = index.is_some();
-        Ok(Tree { place, scan, indexed, fresh, options: scanning, cache, before: None })
+        Ok(Tree { place, scan, bare, indexed, fresh, options: scanning, cache, before: None })
     }
 
     /// A source that is known without looking: `root` shows what `scan` says.

@@ -1,10 +1,12 @@
 //! What the user wished to see → the lens that a tree is seen through.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use super::{Options, SyncError};
-use crate::fs::lens::{Chmod, Follow, Keep, Lens};
+use super::{Options, Privilege, SyncError};
+use crate::fs::lens::{Chmod, Follow, Keep, Lens, Records};
 use crate::fs::os;
+use crate::path::named::Named;
 use crate::transfer::message::View;
 
 impl Options {
@@ -38,9 +40,12 @@ impl Options {
                 View { drop_unsafe: true, .. } => Keep::Safe,
                 _ => Keep::All,
             },
+            dirs: Arc::default(),
             named,
             munged: self.munge_links,
             quiet: self.is_quiet(),
+            way: self.way(),
+            recorded: if self.privilege == Privilege::Recorded { Records::Read } else { Records::None },
             owner: None,
         })
     }
@@ -48,7 +53,13 @@ impl Options {
     /// The lens for the destination.
     pub(super) fn destination_lens(&self) -> Lens {
         let (munged, owner, quiet) = (self.munge_links, self.owned_by, self.is_quiet());
-        Lens { munged, quiet, owner, ..Lens::default() }
+        let recorded = if self.privilege == Privilege::Recorded { Records::Written } else { Records::None };
+        Lens { munged, quiet, owner, recorded, way: self.way(), ..Lens::default() }
+    }
+
+    /// What is named, if directories that are only on the way to it have no metadata.
+    fn way(&self) -> Option<Arc<Named>> {
+        self.named.clone().filter(|_| self.view.bare_way)
     }
 
     /// Whether reading a file must not show in it: where access times count, it would change them.

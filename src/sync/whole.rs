@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
 use super::tree::{now, root_error};
-use super::{Around, Options, Place, SyncError, Tree};
+use super::{Around, Options, Place, Privilege, SyncError, Tree};
 use crate::apply::{Beside, Site};
 use crate::fs::{DirRef, Time, os, walk};
 use crate::path::Name;
@@ -54,6 +54,8 @@ impl Whole {
         let conflict = match () {
             () if options.writing.in_place => Some("files that are written in place"),
             () if removed.is_some_and(|backup| backup.dir.is_some()) => Some("a directory for backups"),
+            () if options.privilege == Privilege::Recorded => Some("metadata that is recorded in attributes"),
+            () if options.writing.dir_links => Some("links that stand for directories"),
             () => None,
         };
         if let Some(what) = conflict {

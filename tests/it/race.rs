@@ -4,6 +4,7 @@
 //! `SYNCLINE_FLIPS=100000` says how many swaps they have to bear at least.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -43,6 +44,14 @@ fn while_flipping(root: &Path, mut act: impl FnMut(u64)) {
     eprintln!("{runs} runs, {} swaps", flips.into_inner());
 }
 
+/// Runs the program itself: its code, and what it said.
+fn program(root: &Path, args: &[&str]) -> (i32, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_syncline"));
+    program.env("SYNCLINE_HOME", root.join("home")).current_dir(root).arg("sync").args(args);
+    let output = program.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 fn outside(root: &Path) -> std::path::PathBuf {
     let outside = root.join("outside");
     for at in ["f", "g", "sub/h"] {
@@ -69,6 +78,11 @@ fn destination_swapped_for_a_link_is_not_left() {
         chmod(&from.join("d/f"), 0o600 + round as u32 % 64);
         // `link` stays: a run that deletes it ends the race.
         let options = syncline::sync::Options { delete: false, ..with_delete() };
+        if round % 4 == 3 {
+            let (code, told) = program(temp.path(), &["from/", "to"]);
+            assert!(matches!(code, 0 | 11 | 12 | 23 | 24), "{code}: {told}");
+            return;
+        }
         match sync(&from, &to, &options) {
             Ok(summary) => assert!(matches!(summary.code, 0 | 23 | 24), "{:?}", summary.problems),
             Err(error) => assert!(matches!(error.code(), 11 | 12 | 23 | 24), "{error}"),
@@ -89,7 +103,10 @@ fn source_swapped_for_a_link_gives_nothing_away() {
     std::os::unix::fs::symlink(&outside, from.join("link")).unwrap();
     while_flipping(&from, |round| {
         let to = temp.path().join(format!("to{round}"));
-        let _ = sync(&from, &to, &with_delete());
+        match round % 4 {
+            3 => drop(program(temp.path(), &["--delete", "from/", &format!("to{round}")])),
+            _ => drop(sync(&from, &to, &with_delete())),
+        }
         for (at, bytes) in contents(&to) {
             assert_ne!(bytes.as_deref(), Some(&b"secret"[..]), "{at:?}");
         }

@@ -14,7 +14,7 @@ use super::ApplyError;
 use super::stage::{Handles, Rename, Stage, lock};
 use super::worker::{Worker, attrs};
 use crate::fs::walk::{self, remove_tree};
-use crate::fs::{Attrs, DirRef, Kind, Stat};
+use crate::fs::{Attrs, DirRef, Kind, Stat, Time, os};
 use crate::path::{Name, RelPath, STAGING_PREFIX};
 use crate::snapshot::{DirId, Entry, EntryId, Meta, Node};
 use crate::transfer::receiver::{FinalDir, Finale, Place, Protected};
@@ -546,6 +546,9 @@ impl Commit<'_> {
         let mut attrs = attrs(self.stage.profile, &stat, meta);
         if new && !self.stage.profile.mode() {
             attrs.mode = Some(self.stage.new_mode(meta.mode));
+        }
+        if new && meta.mtime == Time::UNTOLD {
+            attrs.mode = Some(0o777 & !os::umask());
         }
         if attrs != Attrs::default() {
             handle.set_attrs_self(&attrs).map_err(failed)?;

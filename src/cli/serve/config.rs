@@ -123,6 +123,8 @@ struct WrittenModule {
     setid: bool,
     #[serde(default)]
     devices: bool,
+    #[serde(default)]
+    fake_super: bool,
 }
 
 /// What clients of a module may do, as it is written.
@@ -275,6 +277,9 @@ impl WrittenModule {
         if matches!(self.owner, Owner::Given(..)) && !rustix::process::geteuid().is_root() {
             return Err("owner: only a daemon that runs as root can give files away".to_owned());
         }
+        if self.fake_super && matches!(self.owner, Owner::Given(..)) {
+            return Err("owner: with fake_super files are the daemon's".to_owned());
+        }
         let module = Module {
             owner: matches!(self.owner, Owner::Kept),
             owned_by: match self.owner {
@@ -283,6 +288,7 @@ impl WrittenModule {
             },
             setid: self.setid,
             devices: self.devices,
+            recorded: self.fake_super,
             exclude: self.exclude.0,
             bandwidth_max: self.bandwidth.and_then(|rate| rate.0),
             deletions_max: self.max_delete,
@@ -339,7 +345,8 @@ impl fmt::Display for Service {
             Some((user, group)) => write!(f, " owner={user}:{group}")?,
             None => write!(f, " owner={}", module.owner)?,
         }
-        write!(f, " setid={} devices={}", module.setid, module.devices)
+        write!(f, " setid={} devices={}", module.setid, module.devices)?;
+        if module.recorded { write!(f, " fake_super=true") } else { Ok(()) }
     }
 }
 
@@ -377,7 +384,7 @@ mod tests {
     fn a_file_names_modules_below_its_own_folder() {
         let text = format!(
             "listen = \"[::]:1\"\nmax_connections = 9\nmetrics = \"127.0.0.1:1\"\nlog = {{ format = \"json\" }}\n\
-             [modules.a]\npath = \"x\"\nmode = \"rw\"\nowner = false\nsetid = true\nbandwidth = \"2K\"\n\
+             [modules.a]\npath = \"x\"\nmode = \"rw\"\nowner = false\nsetid = true\nfake_super = true\nbandwidth = \"2K\"\n\
              [modules.b]\npath = \"/y\"\nmode = \"ao\"\ndevices = true\nbandwidth = 3\nmax_delete = 4\npeers = [\"{PEER}\"]\n\
              max_connections = 2\nexclude = [\"*.o\", \"/t/\"]\n"
         );
@@ -387,6 +394,7 @@ mod tests {
         let a = Module {
             owner: false,
             setid: true,
+            recorded: true,
             bandwidth_max: Some(2048),
             ..Module::new("/etc/x".into(), Writing::All)
         };

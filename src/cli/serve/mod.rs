@@ -57,7 +57,7 @@ pub(super) struct Args {
     modules: Vec<OsString>,
 
     /// A TOML file: `listen`, `max_connections`, `log`, `metrics`, and a table [modules.NAME] with `path` and `mode`,
-    /// and perhaps `peers`, `max_connections`, `exclude`, `bandwidth`, `max_delete`, `owner`, `setid`. What the
+    /// and perhaps `peers`, `max_connections`, `exclude`, `bandwidth`, `max_delete`, `owner`, `setid`, `devices`, `fake_super`. What the
     /// command line says goes before.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,

@@ -40,9 +40,10 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--old-args", "--no-old-args"], "leave it out: names never go through a shell"),
     (&["--trust-sender", "--no-trust-sender"], "leave it out: whatever a sender says is always checked"),
     (&["--copy-as"], "run the program as that user"),
-    (&["--super", "--no-super"], "run the program as root where owners are to be kept"),
-    (&["--fake-super"], "run the program as root where owners are to be kept"),
-    (&["--remote-option", "-M"], "give the server its options in its own configuration"),
+    (
+        &["--remote-option", "-M"],
+        "give the server its options in its own configuration, as `fake_super = true`",
+    ),
     (&["--outbuf"], "leave it out: a line is written when it is complete"),
     (&["--stderr"], "leave it out: what is not a result goes to standard error"),
     (&["--block-size", "-B"], "--chunker chooses how files are cut, by their contents"),
@@ -54,12 +55,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
     (&["--insecure-links", "--confine-root"], "leave it out: no link is ever followed below a root"),
     (&["--max-alloc"], "leave it out: memory is bounded by what trees hold"),
     (&["--crtimes", "-N"], "this system cannot set creation times: leave it out"),
-    (&["--keep-dirlinks", "-K"], "a link at the destination is always a link"),
     (&["--old-dirs", "--old-d"], "-d is that without old servers' ways"),
-    (
-        &["--no-implied-dirs"],
-        "with -R, write /./ before the part of a path that is to be made at the destination",
-    ),
     (&["--motd"], "nobody here has a message of the day"),
 ];
 

@@ -32,6 +32,11 @@ pub(super) struct Links {
     #[arg(long)]
     munge_links: bool,
 
+    /// Let a symbolic link in DST stand for the directory that it leads to, wherever that is, if SRC has a directory of its
+    /// name. Who can make links in DST chooses what is written to.
+    #[arg(short = 'K', long)]
+    keep_dirlinks: bool,
+
     /// Keep hard links (default).
     #[arg(short = 'H', long, overrides_with = "no_hard_links")]
     hard_links: bool,
@@ -51,5 +56,6 @@ impl Links {
         view.drop_all = self.no_links;
         view.separate = self.no_hard_links;
         options.munge_links = self.munge_links;
+        options.writing.dir_links = self.keep_dirlinks;
     }
 }

@@ -2,9 +2,10 @@
 
 use super::super::error::Usage;
 use super::super::owners::{Mappings, Of};
+use super::ordered::Ordered;
 use crate::fs::lens::Chmod;
 use crate::snapshot::{Field, Profile};
-use crate::sync::Options;
+use crate::sync::{Options, Privilege};
 use crate::transfer::message::Text;
 
 #[derive(clap::Args)]
@@ -14,13 +15,8 @@ pub(super) struct Metadata {
     #[arg(short, long)]
     pub(super) archive: bool,
 
-    /// Keep permission bits (default); those of setuid and setgid from another machine as well.
-    #[arg(short, long, overrides_with = "no_perms")]
-    perms: bool,
-
-    /// Leave permission bits alone; what is new gets the source's less the umask.
-    #[arg(long, visible_alias = "no-p", overrides_with = "perms")]
-    no_perms: bool,
+    #[command(flatten)]
+    ordered: Ordered,
 
     /// With --no-perms: make files executable, or not, as they are at the source.
     #[arg(short = 'E', long)]
@@ -82,37 +78,18 @@ pub(super) struct Metadata {
     #[arg(long, visible_alias = "no-X", overrides_with = "xattrs")]
     no_xattrs: bool,
 
-    /// Keep ACLs, by number; implies --perms.
-    #[arg(short = 'A', long, overrides_with = "no_acls")]
-    acls: bool,
+    /// Record owners, groups, devices, and modes that only root may set, in extended attributes (user.rsync.%stat, as rsync
+    /// does), and take what is recorded for what is there: at each end that is this machine.
+    #[arg(long)]
+    fake_super: bool,
 
-    /// Undo an -A before it.
-    #[arg(long, visible_alias = "no-A", overrides_with = "acls")]
-    no_acls: bool,
+    /// Try what only root may do, whoever runs this; as all these, where this machine is the destination.
+    #[arg(long = "super", overrides_with = "no_super")]
+    as_super: bool,
 
-    /// --devices --specials; -a has both.
-    #[arg(short = 'D', overrides_with = "no_special_files")]
-    special_files: bool,
-
-    /// Undo a -D, or that of -a.
-    #[arg(long = "no-D", overrides_with = "special_files")]
-    no_special_files: bool,
-
-    /// Make devices, where the destination is root's; elsewhere they are left out, with a notice.
-    #[arg(long, overrides_with = "no_devices")]
-    devices: bool,
-
-    /// Leave devices out.
-    #[arg(long, overrides_with = "devices")]
-    no_devices: bool,
-
-    /// Make FIFOs and sockets.
-    #[arg(long, overrides_with = "no_specials")]
-    specials: bool,
-
-    /// Leave FIFOs and sockets out.
-    #[arg(long, overrides_with = "specials")]
-    no_specials: bool,
+    /// Do nothing that only root may do.
+    #[arg(long, overrides_with = "as_super")]
+    no_super: bool,
 
     /// Change the modes of what is sent, as chmod(1) does: D before a change is for directories, F for files. May
     /// be given again.
@@ -163,13 +140,25 @@ impl Metadata {
         options.view.groups = map(Of::Groups, group, &self.groupmap)?;
         options.view.numeric_ids = self.numeric_ids;
         options.view.quiet = self.open_noatime;
+        options.privilege = match self {
+            Metadata { as_super: true, .. } => Privilege::Tried,
+            Metadata { no_super: true, .. } => Privilege::None,
+            Metadata { fake_super: true, .. } => Privilege::Recorded,
+            _ => Privilege::Process,
+        };
+        let recorded = options.privilege == Privilege::Recorded;
+        let Ordered { devices, specials, perms, acls } = self.ordered;
+        let acls = acls == Some(true);
+        if recorded && acls {
+            return Err(Usage::new("--fake-super records no ACLs").hint("leave out -A"));
+        }
         if self.xattrs > 1 {
             return Err(Usage::new("-XX: what rsync keeps in attributes for itself is not copied")
                 .hint("-X is there"));
         }
-        let mut profile = Profile::new(true, self.archive || self.perms || self.acls);
+        let mut profile = Profile::new(true, self.archive || perms == Some(true));
         for (left_out, field) in [
-            (self.no_perms && !self.acls, Field::Mode),
+            (perms == Some(false), Field::Mode),
             (self.no_times, Field::Time),
             (self.omit_dir_times, Field::DirTime),
             (self.omit_link_times, Field::LinkTime),
@@ -180,15 +169,17 @@ impl Metadata {
                 profile = profile.without(field);
             }
         }
-        let both = (self.archive || self.special_files) && !self.no_special_files;
         for (counts, with) in [
             (self.executability, Profile::with_executability as fn(Profile) -> Profile),
-            (self.devices || both && !self.no_devices, Profile::with_devices),
+            (devices.unwrap_or(self.archive), Profile::with_devices),
             (self.xattrs > 0, Profile::with_user_attributes),
-            (self.xattrs > 0 && rustix::process::geteuid().is_root(), Profile::with_root_attributes),
-            (self.acls, Profile::with_acls),
+            (
+                self.xattrs > 0 && (recorded || rustix::process::geteuid().is_root()),
+                Profile::with_root_attributes,
+            ),
+            (acls, Profile::with_acls),
             (self.atimes > 0, Profile::with_atimes),
-            (self.specials || both && !self.no_specials, Profile::with_specials),
+            (specials.unwrap_or(self.archive), Profile::with_specials),
         ] {
             profile = if counts { with(profile) } else { profile };
         }

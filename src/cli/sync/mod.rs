@@ -8,6 +8,7 @@ pub(super) mod instead;
 mod links;
 mod list;
 mod metadata;
+mod ordered;
 mod output;
 mod plan;
 mod rules;
@@ -147,9 +148,12 @@ fn plan_and_sync(args: &Args, target: &OsStr, voice: &Voice) -> Done {
         progress: progress.clone(),
     };
     // What is beyond the first file system would be taken for empty.
-    if run.options.named.is_some() && run.options.select.mounts != Mounts::Cross {
+    let crosses = run.options.select.mounts == Mounts::Cross || run.options.named.is_none();
+    if !crosses && !from.is_on_one_device() {
         let hint = "run it once for each SRC";
-        return Err(Usage::new("-x is for one SRC alone, without -R, -d or --files-from").hint(hint).into());
+        return Err(Usage::new("with -x all SRC must be of this machine, and on one device")
+            .hint(hint)
+            .into());
     }
     if let Some(time) = stop {
         run.interrupt.after(time, progress.clone())?;
@@ -219,6 +223,7 @@ impl Args {
         self.selection.apply(&mut options, &last)?;
         self.metadata.apply(&mut options)?;
         self.links.apply(&mut options);
+        options.view.bare_way = self.sources.no_implied_dirs;
         self.deletion.apply(&mut options)?;
         self.writing.apply(&mut options, home)?;
         self.connection.apply(&mut options);
@@ -274,7 +279,7 @@ impl Run {
                 if options.make_path && !options.dry_run {
                     resolve::make_path(&to, &shape)?;
                 }
-                let destination = resolve::destination(&to, &shape, options.dry_run)?;
+                let destination = resolve::destination(&to, &shape, options)?;
                 options.opened(&shape);
                 let summary = sync_dirs(source.shown_as(destination.only.clone()), destination, options)?;
                 Summary { shape: Some(shape), ..summary }

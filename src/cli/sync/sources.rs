@@ -3,8 +3,10 @@
 //! A directory or file alone is as it always was ([`Origin::Whole`]). Everything else that rsync lets one say about its
 //! sources comes down to names in directories: several sources, `-R`, `-d`, `--files-from`.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,8 +54,13 @@ pub(super) struct Sources {
     no_dirs: bool,
 
     /// With -R, directories on the way to a name are kept as they are at SRC (default).
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_implied_dirs")]
     implied_dirs: bool,
+
+    /// With -R, directories on the way to a name stay as they are at DST; where they are not there, they are made as any
+    /// new directory.
+    #[arg(long, overrides_with = "implied_dirs")]
+    pub(super) no_implied_dirs: bool,
 }
 
 /// What is copied.
@@ -89,6 +96,18 @@ impl Origin {
                 Some(Arc::new(all))
             }
         }
+    }
+
+    /// Whether all that is named is of this machine, and on one device, as far as it is there.
+    pub(super) fn is_on_one_device(&self) -> bool {
+        let Origin::Here(starts) = self else { return false };
+        let device = |path: &Path| path.symlink_metadata().ok().map(|meta| meta.dev());
+        let devices = starts.iter().flat_map(|Start { base, named }| {
+            let below = named.paths().into_iter();
+            let below = below.filter_map(|(path, _)| device(&base.join(OsStr::from_bytes(path.as_bytes()))));
+            below.chain(base.metadata().ok().map(|meta| meta.dev())).collect::<Vec<u64>>()
+        });
+        devices.collect::<BTreeSet<u64>>().len() <= 1
     }
 
     /// The path that all names are below, as the user wrote it, if it is one of this machine.

@@ -69,7 +69,7 @@ pub(super) struct Writing {
     /// Make all of DST anew beside it, of links to what stays, and switch the two when the new one is complete and
     /// durable: who reads DST sees the old tree or the new one. If anything fails, DST stays as it was. Needs a link a
     /// name, and a file system that can exchange directories.
-    #[arg(long, conflicts_with_all = ["inplace", "append", "backup_dir"])]
+    #[arg(long, conflicts_with_all = ["inplace", "append", "backup_dir", "keep_dirlinks"])]
     atomic: bool,
 
     /// Only let files grow, in place: those that are as long in DST, or longer, stay. What is there already is
@@ -123,6 +123,7 @@ impl Writing {
             preallocate: self.preallocate,
             in_place: self.inplace || self.append,
             atomic: self.atomic,
+            ..options.writing
         };
         options.make_path = self.mkpath;
         let named = [

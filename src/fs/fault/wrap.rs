@@ -226,6 +226,16 @@ impl File for FaultFile {
         self.inner.set_attrs(attrs)
     }
 
+    fn attribute(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.judge(Op::Attributes)?;
+        self.inner.attribute(key)
+    }
+
+    fn set_attribute(&self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        self.judge(Op::SetAttribute)?;
+        self.inner.set_attribute(key, value)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.judge(Op::SyncFile)?;
         self.inner.sync()

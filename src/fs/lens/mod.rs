@@ -2,18 +2,23 @@
 //!
 //! What changes *what is sent* changes it here, below everything else: a scan, its index, the session and the root
 //! then all speak of the tree as it is seen, and both ends still prove the same one. At a destination nothing is seen
-//! otherwise but the targets of links, and what is made may be given to somebody.
+//! otherwise but what is recorded, the targets of links, and links that stand for directories of the tree; what is made may be given to
+//! somebody.
 //!
 //! Links are followed only here, and only where whoever owns the process asked for it. A directory that is entered
 //! through a link into one that it lies in is an error, not an endless tree.
 
 mod chmod;
 mod links;
+mod record;
+mod recorded;
 
 pub use chmod::{Chmod, ChmodError};
 pub use links::{Follow, Keep};
+pub use recorded::Records;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
@@ -22,7 +27,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use self::links::Decision;
-use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat};
+use super::{Attrs, Dir, DirRef, File, FileRef, Kind, Rdev, Special, Stat, Time, walk};
+use crate::path::named::Named;
 use crate::path::{Name, RelPath};
 
 /// What a tree is seen through. The default changes nothing.
@@ -38,12 +44,19 @@ pub struct Lens {
     pub follow: Follow,
     /// Which of the others are there.
     pub keep: Keep,
+    /// Links that stand for directories of the tree, whatever else is followed: their paths, and those of the directories,
+    /// to which no link is on the way.
+    pub dirs: Arc<BTreeMap<RelPath, RelPath>>,
     /// Whether the tree's own name is sent too, so that links to what is beside it do not leave it.
     pub named: bool,
     /// Links are stored so that they lead nowhere, and seen as what they were.
     pub munged: bool,
     /// Files are read so that their access times stay.
     pub quiet: bool,
+    /// What only root may give files is recorded in extended attributes, where it is seen and set.
+    pub recorded: Records,
+    /// What the tree is of, if directories that are only on the way to it have no metadata.
+    pub way: Option<Arc<Named>>,
     /// Whose everything is that is made: user and group.
     pub owner: Option<(u32, u32)>,
 }
@@ -56,17 +69,28 @@ impl Lens {
         *self == Lens { named, ..Lens::default() }
     }
 
+    /// Whether any link is seen as what it leads to.
+    fn follows(&self) -> bool {
+        self.follow != Follow::None || !self.dirs.is_empty()
+    }
+
     /// `dir` seen through this.
     #[must_use]
     pub fn on(self, dir: DirRef) -> DirRef {
-        if self.is_plain() {
+        let dir = match self.recorded {
+            Records::None => dir,
+            Records::Read => recorded::recorded(dir, true),
+            Records::Written => recorded::recorded(dir, false),
+        };
+        if (Lens { recorded: Records::None, ..self.clone() }).is_plain() {
             return dir;
         }
         let way = match dir.stat_self() {
-            Ok(stat) if self.follow != Follow::None => Some(Arc::new(Way::of(&stat, None))),
+            Ok(stat) if self.follows() => Some(Arc::new(Way::of(&stat, None))),
             _ => None,
         };
-        Arc::new(Seen { dir, lens: Arc::new(self), path: RelPath::root(), way })
+        let named = self.way.clone();
+        Arc::new(Seen { named, root: dir.clone(), dir, lens: Arc::new(self), path: RelPath::root(), way })
     }
 
     fn stat(&self, stat: Stat) -> Stat {
@@ -102,6 +126,10 @@ impl Way {
 /// A directory seen through a lens.
 struct Seen {
     dir: DirRef,
+    /// What is named of it, if that tells which directories are only on the way.
+    named: Option<Arc<Named>>,
+    /// The tree's root, as it is.
+    root: DirRef,
     lens: Arc<Lens>,
     /// Where it is in the tree, to tell which links leave it.
     path: RelPath,
@@ -115,6 +143,10 @@ impl Seen {
         if stat.kind != Kind::Symlink {
             return Ok((stat, Decision::AsItIs));
         }
+        if let Some(dir) = self.dir_behind(name) {
+            let seen = dir.and_then(|dir| dir.stat_self()).ok();
+            return Ok(seen.map_or((stat, Decision::AsItIs), |seen| (seen, Decision::Through(seen))));
+        }
         match links::decide(&self.lens, &self.dir, &self.path, name)? {
             Decision::Hidden => Ok((Stat { kind: Kind::Hidden, ..stat }, Decision::Hidden)),
             Decision::AsItIs => Ok((stat, Decision::AsItIs)),
@@ -124,10 +156,16 @@ impl Seen {
 
     fn is_through(&self, name: &Name) -> io::Result<bool> {
         // What is no link needs no look: the operation itself follows none.
-        if self.lens.follow == Follow::None || self.dir.stat(name)?.kind != Kind::Symlink {
+        if !self.lens.follows() || self.dir.stat(name)?.kind != Kind::Symlink {
             return Ok(false);
         }
         Ok(matches!(self.look(name)?.1, Decision::Through(_)))
+    }
+
+    /// The directory that a link stands for, if it is one of those.
+    fn dir_behind(&self, name: &Name) -> Option<io::Result<DirRef>> {
+        let real = (!self.lens.dirs.is_empty()).then(|| self.lens.dirs.get(&self.path.join(name)))??;
+        Some(walk::open_path(&self.root, real))
     }
 
     fn below(&self, name: &Name, dir: DirRef) -> io::Result<DirRef> {
@@ -141,7 +179,9 @@ impl Seen {
             }
             None => None,
         };
-        Ok(Arc::new(Seen { dir, lens: self.lens.clone(), path: self.path.join(name), way }))
+        let (root, lens) = (self.root.clone(), self.lens.clone());
+        let named = self.named.as_ref().and_then(|named| named.enter(name));
+        Ok(Arc::new(Seen { named, dir, root, lens, path: self.path.join(name), way }))
     }
 
     /// Gives what was made to whom it belongs.
@@ -157,6 +197,14 @@ impl Seen {
     }
 }
 
+/// What is seen of a directory of which that is named.
+fn untold(named: Option<&Named>, stat: Stat) -> Stat {
+    match named.is_some_and(Named::is_only_way) {
+        true => Stat { mode: 0o755, uid: 0, gid: 0, mtime: Time::UNTOLD, ..stat },
+        false => stat,
+    }
+}
+
 /// What is seen, for an implementation that recognises its own kind.
 fn unwrapped(dir: &dyn Dir) -> &dyn Dir {
     dir.as_any().downcast_ref::<Seen>().map_or(dir, |dir| &*dir.dir)
@@ -164,17 +212,19 @@ fn unwrapped(dir: &dyn Dir) -> &dyn Dir {
 
 impl Dir for Seen {
     fn list(&self) -> io::Result<Vec<(Name, Option<Kind>)>> {
-        let known = self.lens.follow == Follow::None && self.lens.keep == Keep::All;
+        let known = !self.lens.follows() && self.lens.keep == Keep::All;
         let kind = |kind: Option<Kind>| kind.filter(|kind| known || *kind != Kind::Symlink);
         Ok(self.dir.list()?.into_iter().map(|(name, of)| (name, kind(of))).collect())
     }
 
     fn stat(&self, name: &Name) -> io::Result<Stat> {
-        Ok(self.lens.stat(self.look(name)?.0))
+        let stat = self.lens.stat(self.look(name)?.0);
+        let below = || self.named.as_ref().and_then(|named| named.enter(name));
+        Ok(if stat.kind == Kind::Dir { untold(below().as_deref(), stat) } else { stat })
     }
 
     fn stat_self(&self) -> io::Result<Stat> {
-        Ok(self.lens.stat(self.dir.stat_self()?))
+        Ok(untold(self.named.as_deref(), self.lens.stat(self.dir.stat_self()?)))
     }
 
     fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
@@ -183,8 +233,10 @@ impl Dir for Seen {
     }
 
     fn open_dir(&self, name: &Name) -> io::Result<DirRef> {
-        let dir =
-            if self.is_through(name)? { self.dir.open_dir_through(name) } else { self.dir.open_dir(name) };
+        let dir = match self.is_through(name)? {
+            true => self.dir_behind(name).unwrap_or_else(|| self.dir.open_dir_through(name)),
+            false => self.dir.open_dir(name),
+        };
         self.below(name, dir?)
     }
 
@@ -264,8 +316,15 @@ impl Dir for Seen {
     }
 
     fn attributes(&self, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let is_way = |named: Option<Arc<Named>>| named.is_some_and(|named| named.is_only_way());
+        let below = |name: &Name| self.named.as_ref().and_then(|named| named.enter(name));
         match name {
-            Some(name) if self.is_through(name)? => self.dir.attributes_through(name),
+            None if is_way(self.named.clone()) => Ok(Vec::new()),
+            Some(name) if is_way(below(name)) => Ok(Vec::new()),
+            Some(name) if self.is_through(name)? => match self.dir_behind(name) {
+                Some(dir) => dir?.attributes(None),
+                None => self.dir.attributes_through(name),
+            },
             name => self.dir.attributes(name),
         }
     }
@@ -280,7 +339,7 @@ impl Dir for Seen {
 
     fn names_show_in_ctime(&self) -> bool {
         // What a link leads to may come and go without its directory.
-        self.lens.follow == Follow::None && self.dir.names_show_in_ctime()
+        !self.lens.follows() && self.dir.names_show_in_ctime()
     }
 
     fn sync(&self) -> io::Result<()> {

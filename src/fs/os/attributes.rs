@@ -60,6 +60,42 @@ pub(super) fn all(
     Ok(found)
 }
 
+/// One attribute.
+pub(super) fn one(dir: BorrowedFd<'_>, name: Option<&Name>, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let path = path(dir, name);
+    found(read(|buffer: &mut [u8]| match buffer.is_empty() {
+        true => rustix::fs::lgetxattr_query(&path[..], key),
+        false => rustix::fs::lgetxattr(&path[..], key, buffer),
+    }))
+}
+
+/// One attribute of an open file.
+pub(super) fn one_of_file(file: BorrowedFd<'_>, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    found(read(|buffer: &mut [u8]| match buffer.is_empty() {
+        true => rustix::fs::fgetxattr_query(file, key),
+        false => rustix::fs::fgetxattr(file, key, buffer),
+    }))
+}
+
+fn found(value: Result<Vec<u8>, Errno>) -> io::Result<Option<Vec<u8>>> {
+    match value {
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        value => Ok(Some(value?)),
+    }
+}
+
+/// Sets an attribute of an open file, or without a value removes it.
+pub(super) fn set_of_file(file: BorrowedFd<'_>, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+    match value {
+        Some(value) => rustix::fs::fsetxattr(file, key, value, XattrFlags::empty())?,
+        None => match rustix::fs::fremovexattr(file, key) {
+            Err(Errno::NODATA) => {}
+            result => result?,
+        },
+    }
+    Ok(())
+}
+
 pub(super) fn set(
     dir: BorrowedFd<'_>,
     name: Option<&Name>,

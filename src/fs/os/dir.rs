@@ -261,6 +261,10 @@ impl Dir for OsDir {
         attributes::all(self.fd.as_fd(), name, false)
     }
 
+    fn attribute(&self, name: Option<&Name>, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        attributes::one(self.fd.as_fd(), name, key)
+    }
+
     fn attributes_through(&self, name: &Name) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         attributes::all(self.fd.as_fd(), Some(name), true)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{set_attrs_fd, stat_fd};
+use super::{attributes, set_attrs_fd, stat_fd};
 use crate::fs::{Attrs, File, Stat};
 
 pub(super) struct OsFile {
@@ -60,6 +60,14 @@ impl File for OsFile {
 
     fn set_attrs(&self, attrs: &Attrs) -> io::Result<()> {
         set_attrs_fd(self.fd.as_fd(), attrs)
+    }
+
+    fn attribute(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        attributes::one_of_file(self.fd.as_fd(), key)
+    }
+
+    fn set_attribute(&self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        attributes::set_of_file(self.fd.as_fd(), key, value)
     }
 
     // Never retried, not even after EINTR: see `OsDir::sync`.

@@ -92,3 +92,44 @@ fn removal_reports_the_first_error() {
     fails(walk::remove_tree(&*faults.wrap(fs.root()), &name("d")), &[Errno::IO]);
     assert_eq!(fs.read("d/f").unwrap(), b"x");
 }
+
+#[test]
+fn the_way_behind_links_stays_below_the_root() {
+    for world in [World::os(), World::mem()] {
+        let root = &world.root;
+        let a = root.create_dir(&name("a"), 0o755).unwrap();
+        a.create_dir(&name("b"), 0o755).unwrap();
+        a.create_file(&name("file"), 0o600).unwrap();
+        for (link, target) in [
+            ("b", "a/b"),
+            ("twice", "./b/../b//"),
+            ("root", "a/.."),
+            ("up", ".."),
+            ("absolute", "/"),
+            ("round", "round"),
+            ("none", "a/none"),
+            ("file", "a/file"),
+        ] {
+            root.create_symlink(&name(link), target.as_bytes()).unwrap();
+        }
+        a.create_symlink(&name("back"), b"../a/b").unwrap();
+        a.create_symlink(&name("out"), b"../../a").unwrap();
+        let check = |path: &str, expected: Result<&str, Errno>| {
+            let found = walk::real_path(root, &RelPath::new(path.as_bytes()).unwrap());
+            let found = found.map(|path| path.to_string()).map_err(|error| Errno::from_io_error(&error));
+            assert_eq!(found, expected.map(str::to_owned).map_err(Some), "{path}");
+        };
+        check("a/b", Ok("a/b"));
+        check("b", Ok("a/b"));
+        check("twice", Ok("a/b"));
+        check("a/back", Ok("a/b"));
+        check("root", Ok("."));
+        check("root/twice", Ok("a/b"));
+        check("up", Err(Errno::XDEV));
+        check("a/out", Err(Errno::XDEV));
+        check("absolute", Err(Errno::XDEV));
+        check("round", Err(Errno::LOOP));
+        check("none", Err(Errno::NOENT));
+        check("file", Err(Errno::NOTDIR));
+    }
+}

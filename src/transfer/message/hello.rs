@@ -72,6 +72,8 @@ pub struct View {
     pub quiet: bool,
     /// Names of one inode are files of their own.
     pub separate: bool,
+    /// Directories that are only on the way to what is named have no metadata: those that are there stay as they are.
+    pub bare_way: bool,
 }
 
 /// What a reference is for: another tree at the destination, of which files stand for those that are not there.
@@ -98,6 +100,8 @@ pub struct Writing {
     pub in_place: bool,
     /// The whole tree is made beside the destination, and switched with it when it is complete.
     pub atomic: bool,
+    /// A symbolic link to a directory stands for that where the sender has a directory of its name.
+    pub dir_links: bool,
 }
 
 /// What may be removed, beside what [`Hello::delete`] says.

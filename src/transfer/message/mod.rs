@@ -34,6 +34,8 @@ pub const OPS_MAX: usize = 16_384;
 pub const REQUEST_MAX: usize = 4096;
 /// Paths of one [`Message::Spared`] at most.
 pub const SPARED_MAX: usize = 128;
+/// Paths of one [`Message::Links`] at most.
+pub const LINKS_MAX: usize = 128;
 /// Paths of one [`Message::Named`] at most.
 pub const NAMED_MAX: usize = 128;
 /// Users, or groups, of one [`Message::Names`] at most.
@@ -714,6 +716,11 @@ pub enum Message<'a> {
         /// Numbers of entries, and of the set that each has; those that have none are not among them.
         of: Bounded<(u32, u32), LISTING_MAX>,
     },
+    /// Receiver → sender, first, where links of the receiver's may stand for directories: (a part of) those that lead to
+    /// one. Answered by `Dirs`; without any, there are no more.
+    Links(Bounded<RelPath, LINKS_MAX>),
+    /// Sender → receiver: which of these are directories there, in their order.
+    Dirs(Bounded<bool, LINKS_MAX>),
 }
 
 /// Names and values of one inode's attributes, by name.

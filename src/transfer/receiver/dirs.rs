@@ -144,6 +144,7 @@ impl Receiver {
                 self.ready.push_back(super::Output::Message(take));
             }
         }
+        self.strays |= !matches!(state, State::Entries { .. });
         self.open_dirs += u64::from(!matches!(state, State::Done));
         self.dirs.insert(id, Dir { mirror, own, depth, state });
         Ok(())
@@ -245,6 +246,7 @@ impl Receiver {
     /// Finds what the destination's directory `own` has under each name, both in order; leaves out, or takes from
     /// here, what the caller's rules say. What the source has not is extra.
     fn pair(&mut self, listed: Vec<Listed>, mirror: DirId, own: Option<DirId>) -> Vec<Pair> {
+        self.strays |= self.refuses.is_some() || self.options.updates != Updates::default();
         let snapshot = self.own.clone();
         let mut own_ids = own.map_or(0..0, |own| snapshot.entry_ids(own)).map(EntryId).peekable();
         let mut paired = Vec::with_capacity(listed.len());

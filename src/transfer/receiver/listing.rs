@@ -69,6 +69,14 @@ impl Receiver {
         Ok(())
     }
 
+    /// Nobody waits for what is told of a directory: it may be below one that is not looked into here.
+    fn stray(&self, id: u32) -> Result<(), ProtocolError> {
+        match self.dirs.contains_key(&id) || self.strays {
+            true => Ok(()),
+            false => Err(violation("a directory that is in none")),
+        }
+    }
+
     /// Takes nodes of a large directory: those the destination has too are its own entries.
     pub(super) fn nodes(
         &mut self,
@@ -81,7 +89,7 @@ impl Receiver {
         let (own_snapshot, claimed) = (self.own.clone(), self.theirs.entries);
         let Some(Dir { own, state: State::Entries { nodes, own_nodes, .. }, .. }) = self.dirs.get_mut(&id)
         else {
-            return Ok(());
+            return self.stray(id);
         };
         if usize::from(level) >= limits::TREE_LEVELS_MAX || digests.is_empty() {
             return Err(violation("nodes of no level"));
@@ -101,6 +109,7 @@ impl Receiver {
                 None => missing.push(at),
             }
         }
+        self.strays |= !adopted.is_empty();
         // This message answers one request; the first of a directory answers `Expand`.
         *nodes = nodes.saturating_sub(1) + missing.len() as u64;
         if *nodes > claimed {
@@ -152,7 +161,7 @@ impl Receiver {
             return Err(violation("an entry number beyond the tree"));
         }
         if self.awaited(id).is_none() {
-            return Ok(());
+            return self.stray(id);
         }
         self.name(entries.len())?;
         let (claimed, profile) = (self.theirs.entries, self.own.profile());
@@ -182,6 +191,7 @@ impl Receiver {
         metas: &[WireMeta],
     ) -> Result<(), ProtocolError> {
         self.check_dir(id)?;
+        self.strays = true;
         if let Some(Dir { state, .. }) = self.dirs.get_mut(&id)
             && matches!(state, State::Metas { moved: false, .. })
         {

@@ -322,6 +322,9 @@ pub struct Receiver {
     refuses: Option<Refuses>,
     /// The first name that was refused, and how many were.
     refused: Option<(RelPath, u64)>,
+    /// Whether there are directories of the sender's that are not looked into here: what is below them may be told all
+    /// the same, since it goes unasked.
+    strays: bool,
     own: Arc<Snapshot>,
     locals: Locals,
     /// Whether the destination has anything at all to compare with or copy from.
@@ -449,6 +452,7 @@ impl Receiver {
             options,
             refuses,
             refused: None,
+            strays: false,
             populated,
             named: 0,
             named_bytes: 0,

@@ -206,6 +206,8 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             sets: list(vec![list(vec![(list(b"user.a".to_vec()), list(vec![0, 255]))])]),
             of: list(vec![(10, 0), (300, 0)]),
         },
+        Message::Links(list(vec![path("a/link"), path("b")])),
+        Message::Dirs(list(vec![true, false])),
     ]
 }
 

@@ -1,5 +1,8 @@
 //! A daemon on loopback and its clients.
 
+use std::fs::FileTimes;
+use std::os::unix::fs::MetadataExt;
+
 use super::bench::{Bench, Ran, noise};
 
 fn bench() -> Bench {
@@ -63,6 +66,66 @@ fn each_chunker_has_its_own_roots_and_both_ends_follow_the_client() {
     assert_ne!(min["root"], gear["root"]);
     assert_eq!((&sync("min")["root"], &sync("gear")["root"]), (&min["root"], &gear["root"]));
     bench.fails(1, &["sync", "--chunker", "rabin", "src/", &url]);
+}
+
+#[test]
+fn links_of_a_module_stand_for_no_directories() {
+    let bench = bench();
+    bench.write("store/real/kept", "kept");
+    std::os::unix::fs::symlink("real", bench.path("store/dir")).unwrap();
+    let daemon = bench.serve(&["m=store:rw"]);
+    let told = bench.fails(1, &["sync", "--accept-new", "-K", "src/", &daemon.url("m/")]);
+    assert!(told.contains("links are not followed"), "{told}");
+    assert!(bench.path("store/dir").is_symlink());
+    // Whoever receives from it has links of its own.
+    bench.write("here/real/old", "old");
+    std::os::unix::fs::symlink("real", bench.path("here/dir")).unwrap();
+    std::fs::create_dir(bench.path("store/sub")).unwrap();
+    bench.write("store/sub/dir/new", "new");
+    bench.ok(&["sync", "-K", &daemon.url("m/sub/"), "here"]);
+    assert_eq!(bench.read("here/real/new"), "new");
+}
+
+#[test]
+fn attributes_access_times_and_single_names_come_over_a_network() {
+    let bench = bench();
+    let set = |at: &str, value: &[u8]| {
+        rustix::fs::lsetxattr(bench.path(at), "user.own", value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    let get = |at: &str| {
+        let mut value = [0; 8];
+        let len = rustix::fs::lgetxattr(bench.path(at), "user.own", &mut value[..]).unwrap_or(0);
+        value[..len].to_vec()
+    };
+    let accessed = |at: &str| bench.path(at).metadata().unwrap().atime();
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
+    for at in ["src/file", "src/dir/large"] {
+        std::fs::File::open(bench.path(at)).unwrap().set_times(FileTimes::new().set_accessed(time)).unwrap();
+    }
+    set("src/file", b"1");
+    set("src/dir", b"2");
+    std::fs::hard_link(bench.path("src/file"), bench.path("src/name")).unwrap();
+    std::fs::create_dir(bench.path("store")).unwrap();
+    let daemon = bench.serve(&["m=store:rw"]);
+    let url = daemon.url("m/in/");
+    for value in [b"1", b"3"] {
+        set("src/file", value);
+        // A notice tells that root's attributes do not count there.
+        let pushed = bench.run(&["sync", "--accept-new", "-XU", "src/", &url]);
+        assert_eq!(pushed.code, 0, "{}", pushed.err);
+        bench.ok(&["sync", "-XU", &url, "dst"]);
+        for to in ["store/in", "dst"] {
+            assert_eq!((get(&format!("{to}/file")), get(&format!("{to}/dir"))), (value.into(), b"2".into()));
+            assert_eq!(accessed(&format!("{to}/dir/large")), 1_600_000_000, "{to}");
+            assert_eq!(bench.path(&format!("{to}/name")).metadata().unwrap().nlink(), 2, "{to}");
+        }
+    }
+    bench.ok(&["sync", "--no-H", "src/", &daemon.url("m/apart/")]);
+    bench.ok(&["sync", "--no-H", &url, "apart"]);
+    for to in ["store/apart", "apart"] {
+        assert_eq!(bench.path(&format!("{to}/name")).metadata().unwrap().nlink(), 1, "{to}");
+        assert_eq!(get(&format!("{to}/file")), b"", "{to}");
+    }
 }
 
 #[test]

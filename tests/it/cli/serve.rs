@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::bench::{Bench, Daemon, noise, terminate};
-use crate::bed::{can_run, is_root};
+use crate::bed::{can_run, chmod, is_root, metadata};
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -206,6 +206,37 @@ fn all_that_arrives_belongs_to_whom_the_module_says() {
     configure(&bench, "rw", "", "mode = 'rw'\nowner = 'nobody-by-this-name:root'");
     let error = bench.fails(1, &["serve", "--config", "serve.toml"]);
     assert!(error.contains("no user of this machine"), "{error}");
+}
+
+#[test]
+fn a_module_records_what_only_root_may_give() {
+    if !can_run("only root gives files away", is_root()) {
+        return;
+    }
+    let bench = Bench::new();
+    for (at, mode, owner) in [("src/setuid", 0o4711, 7), ("src/closed", 0o400, 8), ("src/d/x", 0o644, 9)] {
+        bench.write(at, at);
+        std::os::unix::fs::chown(bench.path(at), Some(owner), Some(owner)).unwrap();
+        chmod(&bench.path(at), mode);
+    }
+    let (kind, mode) = (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::from_raw_mode(0o640));
+    let null = rustix::fs::makedev(1, 3);
+    rustix::fs::mknodat(rustix::fs::CWD, bench.path("src/null"), kind, mode, null).unwrap();
+    symlink("d/x", bench.path("src/link")).unwrap();
+    let daemon = serve(&bench, "mode = 'rw'\nfake_super = true");
+    let url = daemon.url("m/in/");
+    bench.ok(&["sync", "--accept-new", "-a", "src/", &url]);
+    for name in ["setuid", "closed", "null", "link", "d/x"] {
+        let meta = bench.path(&format!("store/in/{name}")).symlink_metadata().unwrap();
+        assert!(meta.is_file() && meta.uid() == 0 && meta.mode() & 0o7000 == 0, "{name}");
+    }
+    assert_eq!(bench.ok(&["sync", "-ai", "src/", &url]).out, "");
+    bench.ok(&["sync", "-a", &url, "back"]);
+    assert_eq!(metadata(&bench.path("src")), metadata(&bench.path("back")));
+    assert_eq!(bench.path("back/null").symlink_metadata().unwrap().rdev(), null);
+    bench.ok(&["sync", "-a", "--delete", "--exclude=*", &url, "empty"]);
+    bench.ok(&["sync", "-a", "--delete", "empty/", &url]);
+    assert_eq!(std::fs::read_dir(bench.path("store/in")).unwrap().count(), 0);
 }
 
 #[test]

@@ -63,13 +63,17 @@ fn what_was_named_is_known_again() {
 }
 
 #[test]
-fn other_file_systems_of_several_sources_are_refused() {
+fn several_sources_are_on_one_file_system_or_refused() {
     let bench = bench();
-    for args in [["-x", "src/a", "top"], ["-xx", "-R", "src/a"]] {
-        assert!(bench.fails(1, &[&["sync"], &args[..], &["dst"]].concat()).starts_with("-x is for one SRC"));
+    for args in [["-x", "src/a", "/proc/self"], ["-xx", "-R", "/proc"], ["-x", "/", "/proc"]] {
+        let told = bench.fails(1, &[&["sync"], &args[..], &["dst"]].concat());
+        assert!(told.starts_with("with -x all SRC must be of this machine, and on one device"), "{told}");
     }
     assert!(!bench.has("dst"));
-    bench.ok(&["sync", "-x", "src/a", "dst"]);
+    bench.ok(&["sync", "-x", "src/a", "top", "dst"]);
+    assert_has(&bench, "dst", &["a/f", "top"], &[]);
+    bench.ok(&["sync", "-xx", "-R", "src/a", "dst"]);
+    assert_has(&bench, "dst", &["src/a/f"], &[]);
 }
 
 #[test]

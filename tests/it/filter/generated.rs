@@ -233,7 +233,7 @@ impl Case {
         if from.shape.is_left_out(&options.select) {
             return Ok(Summary::default());
         }
-        let to = resolve::destination(to, &from.shape, false)?;
+        let to = resolve::destination(to, &from.shape, &options)?;
         sync_dirs(from.shown_as(None), to, &options)
     }
 

@@ -4,7 +4,7 @@
 //! | row | fault | outcome | tests |
 //! |---|---|---|---|
 //! | 1 | names that climb from a peer | 12, nothing written | [`peer`]`::names_that_climb_end_the_session_and_nothing_is_written`; `transfer::tests::hostile` |
-//! | 2 | a link, then a file through it | refused | [`peer`]`::what_goes_through_a_link_of_the_source_is_refused`, `a_link_at_the_destination_is_replaced_and_not_written_through` |
+//! | 2 | a link, then a file through it | 12 at once | [`peer`]`::what_goes_through_a_link_of_the_source_is_refused`, `a_link_at_the_destination_is_replaced_and_not_written_through` |
 //! | 3 | a parent swapped for a link | 23, outside untouched | [`crate::race`]`::destination_swapped_for_a_link_is_not_left`; each operation: `fs::tests::race` |
 //! | 4 | the same at the source | 23, nothing given away | [`crate::race`]`::source_swapped_for_a_link_gives_nothing_away` |
 //! | 5 | one name twice | 12 before any write | [`peer`]`::one_name_for_two_things_ends_the_session_before_any_write`; `transfer::tests::hostile` |
@@ -13,7 +13,7 @@
 //! | 8 | ESC, newline, bidi in names | escaped wherever they are shown | the same; `cli::local::names_of_any_bytes_are_synced_and_escaped` |
 //! | 9 | long names, paths, deep trees | work, or are named | [`names`]`::the_longest_names_and_paths_arrive`, `trees_of_2000_levels_and_more_are_made_and_deleted` |
 //! | 10 | devices, setuid bits of a peer | dropped, with a notice | [`peer`]`::setuid_bits_devices_and_owners_of_a_peer_are_dropped`; `sync::tests::setuid_bit_of_a_peer_is_not_set` |
-//! | 11 | owners, capabilities of a peer | dropped | the same |
+//! | 11 | owners, capabilities of a peer | dropped; kept where setuid bits are | the same; [`peer`]`::capabilities_of_a_peer_land_only_where_setuid_bits_may` |
 //! | 12 | a source that changes while it is read | what it was at one moment, or 24 | `apply::tests::faults::file_that_vanishes_or_changes_is_consistent_or_24` |
 //! | 13 | a full disk | 11, the old file stays | [`disk`]`::a_full_disk_keeps_the_old_file_and_no_temporary_one`; `apply::tests::faults` |
 //! | 14 | quota, read-only disk, descriptors, names too long | 11 or 23, with the limit | [`disk`]`::a_quota_that_is_used_up_keeps_the_old_file_and_names_the_limit`, `a_read_only_disk_is_named_with_what_was_to_be_written`, `too_few_descriptors_are_told_or_do`, `a_name_that_is_too_long_with_its_suffix_is_named_and_the_others_are_done` |

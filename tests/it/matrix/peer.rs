@@ -169,6 +169,9 @@ fn names_that_climb_end_the_session_and_nothing_is_written() {
 fn what_goes_through_a_link_of_the_source_is_refused() {
     let through = [listing(&[dir("d", 1), link("d", "../outside")]), listing_of(1, 2, &[file("f")])];
     refuses("a link and a directory of one name", 12, "", claim(), &through);
+    // Nobody waits for what is below a link, nor until the peer falls silent.
+    let through = [listing(&[link("d", "../outside")]), listing_of(1, 1, &[file("f")])];
+    refuses("names below a link", 12, "a directory that is in none", claim(), &through);
 }
 
 /// Row 2, where the link is at the destination: it is replaced, and nothing goes through it.
@@ -233,6 +236,45 @@ fn setuid_bits_devices_and_owners_of_a_peer_are_dropped() {
     for (path, mode, uid, gid, ..) in crate::bed::metadata(&bench.path("store")).into_iter().skip(1) {
         assert_eq!((mode & 0o7000, uid, gid), (0, 0, 0), "{path:?} has what its client said");
     }
+}
+
+/// Row 11: capabilities, which are as good as a setuid bit, land where such a bit does.
+#[test]
+fn capabilities_of_a_peer_land_only_where_setuid_bits_may() {
+    if !can_run("capabilities need root", is_root()) {
+        return;
+    }
+    const KEY: &str = "security.capability";
+    // Version 2, effective: to open raw sockets.
+    let value = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let bench = bench();
+    bench.write("src/program", "program");
+    rustix::fs::lsetxattr(bench.path("src/program"), KEY, &value, rustix::fs::XattrFlags::empty()).unwrap();
+    let module = |name, lines: &str| format!("[modules.{name}]\npath = '{name}'\nmode = 'rw'\n{lines}\n");
+    let text = [&module("plain", "")[..], &module("setid", "setid = true")].concat();
+    bench.write("server.toml", format!("listen = '127.0.0.1:0'\n{text}"));
+    for name in ["plain", "setid"] {
+        std::fs::create_dir(bench.path(name)).unwrap();
+    }
+    let id = bench.ok(&["id"]).out;
+    assert!(bench.command("server", &["trust", id.trim()]).output().unwrap().status.success());
+    let daemon = bench.start(&["serve", "--config", "server.toml"]);
+    let has = |at: &str| rustix::fs::lgetxattr(bench.path(at), KEY, &mut [0; 64][..]).is_ok();
+    for (module, flags, lands) in
+        [("plain", "-X", false), ("plain", "-aX", false), ("setid", "-X", false), ("setid", "-aX", true)]
+    {
+        let ran =
+            bench.run(&["sync", "--accept-new", flags, "src/", &daemon.url(&format!("{module}/{flags}/"))]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert_eq!(has(&format!("{module}/{flags}/program")), lands, "push {flags} to {module}");
+    }
+    for (flags, lands) in [("-X", false), ("-pX", true), ("-aX", true)] {
+        bench.ok(&["sync", flags, &daemon.url("setid/-aX/"), &format!("pulled{flags}")]);
+        assert_eq!(has(&format!("pulled{flags}/program")), lands, "pull {flags}");
+    }
+    // On one machine nobody else has a say.
+    bench.ok(&["sync", "-X", "src/", "here"]);
+    assert!(has("here/program"));
 }
 
 /// Row 27. Ends that meet over ssh: `cli::ssh::what_stands_in_the_way_is_told_with_its_code`.

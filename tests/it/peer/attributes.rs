@@ -23,6 +23,7 @@ fn attributes_are_kept_or_left_alone_as_rsync_does() {
         &["-AX"],
         &["-AX", "--delete"],
         &["-AX", "-O", "--existing"],
+        &["--no-p", "-A"],
     ]);
 }
 

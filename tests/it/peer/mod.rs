@@ -8,7 +8,9 @@
 mod atimes;
 mod attributes;
 mod deletion;
+mod dir_links;
 mod metadata;
+mod recorded;
 mod sources;
 mod special;
 mod trees;

@@ -46,6 +46,7 @@ fn several_sources_become_one_tree() {
         &["src/a/", "src/e", "-n", "--delete", "dst"],
         &["src/a", "src/e", "--existing", "dst"],
         &["src/a/", "src/e/", "-L", "dst"],
+        &["-x", "src/a/", "src/e", "missing", "dst"],
     ]);
 }
 
@@ -69,6 +70,22 @@ fn whole_paths_are_made_as_they_were_written() {
         &["-R", "../../etc", "dst"],
         &["-R", "--no-R", "src/a", "dst"],
     ]);
+}
+
+#[test]
+fn directories_on_the_way_stay_as_they_are_or_are_made_as_any() {
+    let by_bytes =
+        Table { theirs: &["-aHcO", "--no-implied-dirs"], ours: &["-acO", "--no-implied-dirs"], ..OWN };
+    by_bytes.check(&[
+        &["-R", "src/./a/b", "dst"],
+        &["-R", "src/./a/b/c", "--delete", "dst"],
+        &["-R", "src/a/b/c", "new/"],
+        &["-R", "src/./a/b/f", "src/./d d", "src/./e/i", "dst"],
+        &["-R", "src/./a/b", "src/./a", "dst"],
+        &["-R", "--implied-dirs", "src/./a/b", "dst"],
+    ]);
+    let list = Table { paths: &["src", "dst"], list: "a/b/c\na/b/f\ne/h.c\n", ..by_bytes };
+    list.check(&[&["--files-from=list"], &["--files-from=list", "-r", "--no-perms"]]);
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn populate(root: &Path, all: &[(&str, Made)]) {
     }
 }
 
-fn touch(path: &Path, (secs, nanos): (i64, i64)) {
+pub(super) fn touch(path: &Path, (secs, nanos): (i64, i64)) {
     let time = Timespec { tv_sec: secs, tv_nsec: nanos };
     let times = Timestamps { last_access: time, last_modification: time };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();

@@ -347,7 +347,7 @@ impl Watch<'_> {
                 if options.make_path {
                     resolve::make_path(to, shape)?;
                 }
-                let to = resolve::destination(to, shape, false)?;
+                let to = resolve::destination(to, shape, options)?;
                 let tree = match shape {
                     Shape::File(_) => {
                         Tree::source(resolve::source(&self.from)?.shown_as(to.only.clone()), options)?

@@ -123,6 +123,24 @@ fn relative_paths_begin_at_the_home_and_links_of_the_user_are_followed() {
 }
 
 #[test]
+fn links_stand_for_directories_at_either_end_that_receives() {
+    let Some(sshd) = sshd() else { return };
+    for to in ["there", "here"] {
+        sshd.bench.write(&format!("{to}/real/dir/old"), "old");
+        std::os::unix::fs::symlink("real/dir", sshd.bench.path(&format!("{to}/dir"))).unwrap();
+    }
+    sshd.ok(&["-K", "src/", &sshd.at("there/")]);
+    sshd.ok(&["-K", "-z", &sshd.at("src/"), "here"]);
+    for to in ["there", "here"] {
+        assert!(sshd.bench.path(&format!("{to}/dir")).is_symlink());
+        let large = fs::read(sshd.bench.path(&format!("{to}/real/dir/large"))).unwrap();
+        assert_eq!(large, noise(1, 500_000), "{to}");
+    }
+    sshd.ok(&["src/", &sshd.at("there/")]);
+    assert!(!sshd.bench.path("there/dir").is_symlink());
+}
+
+#[test]
 fn without_udp_the_session_goes_over_ssh_and_says_so() {
     let Some(sshd) = sshd() else { return };
     // A port at which nobody listens.
