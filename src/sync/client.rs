@@ -308,7 +308,7 @@ fn pull_into(
             other => other,
         };
         options.opened(&shape);
-        Ok((destination::run(tree, &wire, options, false)?, shape))
+        Ok((destination::run(tree, &wire, options, false)?.0, shape))
     })();
     let closed = super::close(wire, &result);
     let (received, shape) = result?;

@@ -239,7 +239,7 @@ fn session(
         destination::announce(&place, wire);
         let tree = Tree::scan(place, profile, &asked, true)?;
         let tell = hello.itemize && is_readable(target);
-        Ok(destination::run(tree, wire, &asked, tell)?.report)
+        Ok(destination::run(tree, wire, &asked, tell)?.0.report)
     } else {
         let tree = Tree::scan(place, profile, &asked, false)?;
         let (tree, sent) = source::run(tree, wire, &asked)?;

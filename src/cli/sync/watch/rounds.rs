@@ -29,7 +29,7 @@ use crate::scan::Changed;
 use crate::snapshot::DirId;
 use crate::sync::client::{self, Remote, Scanning};
 use crate::sync::resolve::{self, Shape};
-use crate::sync::{HASH_FIRST_BYTES, Summary, SyncError, Tree, sync_tree};
+use crate::sync::{Follower, HASH_FIRST_BYTES, Summary, SyncError, Tree, sync_round};
 
 /// A change waits for at most so many times the quiet that was asked for.
 const DELAYS_MAX: u32 = 10;
@@ -84,6 +84,7 @@ pub(in super::super) fn run(
         is_blind: false,
         tree: None,
         pending: Pending::Everything,
+        follower: Follower::default(),
         synced: None,
         identity: None,
         kept: None,
@@ -121,6 +122,8 @@ struct Watch<'a> {
     /// What the source was when it was looked at last; not of a single file.
     tree: Option<(Shape, Tree)>,
     pending: Pending,
+    /// What a destination on this machine was left as.
+    follower: Follower,
     /// What the destination was made, and nothing is left to try again.
     synced: Option<Hash>,
     /// Which directory the source is.
@@ -335,7 +338,7 @@ impl Watch<'_> {
         }
     }
 
-    fn session(&self, shape: &Shape, tree: Tree) -> anyhow::Result<(Summary, Tree)> {
+    fn session(&mut self, shape: &Shape, tree: Tree) -> anyhow::Result<(Summary, Tree)> {
         let (run, options) = (self.run, &self.run.options);
         // A single file is sent under the name that the destination wants.
         let scanning = |tree: Tree| match shape {
@@ -354,7 +357,7 @@ impl Watch<'_> {
                     }
                     _ => tree,
                 };
-                let (summary, tree) = sync_tree(tree, to, options)?;
+                let (summary, tree) = sync_round(tree, to, &mut self.follower, options)?;
                 (Summary { shape: Some(shape.clone()), ..summary }, tree)
             }
             Location::Remote { server, remote } => {
