@@ -37,4 +37,11 @@ impl Follower {
             self.left = tree.leave();
         }
     }
+
+    /// There is no other round: keeps the index for a later run.
+    pub(super) fn end(&self, options: &Options) {
+        if let Some(left) = &self.left {
+            left.keep(options);
+        }
+    }
 }

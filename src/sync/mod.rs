@@ -29,6 +29,7 @@ pub mod probe;
 mod references;
 mod remove;
 pub mod resolve;
+pub mod rounds;
 pub mod serve;
 mod source;
 #[cfg(test)]

@@ -327,6 +327,7 @@ fn converse(
             wire.outbox.send_list(&mut builder);
         }
         if machine.outcome().is_some() {
+            wire.outbox.leave_lane(&mut builder);
             if !removes(options) {
                 wire.outbox.heard();
             }
@@ -449,6 +450,7 @@ fn work(
             return;
         }
     }
+    worker.outbox.leave_lane(&mut worker.builder);
 }
 
 fn gone(error: &io::Error) -> Gone {

@@ -167,9 +167,19 @@ pub(super) struct Left {
     pub(super) scan: Scan,
     options: scan::Options,
     seen: String,
+    cache: Option<Kept>,
     path: PathBuf,
     inode: (u64, u64),
     lookout: Lookout,
+}
+
+impl Left {
+    /// Keeps what is known for the next run.
+    pub(super) fn keep(&self, options: &Options) {
+        if let Some(kept) = &self.cache {
+            kept.store(&self.scan, options);
+        }
+    }
 }
 
 /// A tree that is about to be scanned.
@@ -276,7 +286,7 @@ impl Tree {
         options: &Options,
     ) -> Result<Tree, SyncError> {
         let wanted = Tree::wanted(place.clone(), profile, options, true)?;
-        let Left { scan, options: scanning, seen, path, inode, lookout } = left;
+        let Left { scan, options: scanning, seen, cache: _, path, inode, lookout } = left;
         let is_same = (&seen, &path) == (&wanted.seen, &wanted.place.path)
             && scanning.sees_as(&wanted.options)
             && wanted.place.inode().is_some_and(|found| found == inode);
@@ -295,8 +305,8 @@ impl Tree {
     /// Lets go of the directory, and of its lock, but not of what is known of it; nothing is if it is not watched.
     pub(super) fn leave(self) -> Option<Left> {
         let (inode, lookout) = (self.place.inode()?, self.lookout?);
-        let Tree { place, scan, options, seen, .. } = self;
-        Some(Left { scan, options, seen, path: place.path, inode, lookout })
+        let Tree { place, scan, options, seen, cache, .. } = self;
+        Some(Left { scan, options, seen, cache, path: place.path, inode, lookout })
     }
 
     /// Between two rounds: looks at what was watched later than it was looked at, so that the next one need not.

@@ -120,6 +120,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         references: list(vec![(Purpose::Link, text("../yesterday"))]),
         hash_first: true,
         named: Some(2),
+        rounds: true,
     };
     let tree = Tree {
         root: Some(hash(9)),
@@ -206,6 +207,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
             sets: list(vec![list(vec![(list(b"user.a".to_vec()), list(vec![0, 255]))])]),
             of: list(vec![(10, 0), (300, 0)]),
         },
+        Message::Again,
     ]
 }
 

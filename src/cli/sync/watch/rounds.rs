@@ -2,8 +2,9 @@
 //!
 //! A round looks at what changed, syncs if that is news, and waits for more. The source's scan stays in memory, so
 //! that looking costs the directories in which something happened. Each round has a session of its own, and at its
-//! destination all that any sync has: a lock, two scans, a proof, an index. Between rounds nothing is open but the
-//! source's root and watches.
+//! destination all that any sync has: a lock, two scans, a proof, an index. The scans there look likewise only where
+//! something happened, see [`Follower`]. Between rounds nothing is open but the source's root, watches, and the link to
+//! another machine.
 //!
 //! A directory is watched *before* the look that counts: one that a look finds new is watched and looked at once more.
 //! Everything is looked at where word of changes may have been lost, and again and again where the system has no more
@@ -20,16 +21,19 @@ use crate::cli::format::Format;
 use crate::cli::interrupt::Under;
 use crate::cli::location::Location;
 use crate::cli::report::{self, Course, Voice};
+use crate::cli::ssh::Lifeline;
 use crate::cli::ssh::SshError;
 use crate::cli::{Done, ssh::Far};
 use crate::fs::watch::{Heard, Watches};
 use crate::hash::Hash;
+use crate::net::Link;
 use crate::path::RelPath;
 use crate::scan::Changed;
 use crate::snapshot::DirId;
-use crate::sync::client::{self, Remote, Scanning};
+use crate::sync::client::{Remote, Scanning};
 use crate::sync::resolve::{self, Shape};
-use crate::sync::{Follower, HASH_FIRST_BYTES, Summary, SyncError, Tree, sync_round};
+use crate::sync::rounds::Line;
+use crate::sync::{Follower, HASH_FIRST_BYTES, Options, Summary, SyncError, Tree, sync_round};
 
 /// A change waits for at most so many times the quiet that was asked for.
 const DELAYS_MAX: u32 = 10;
@@ -85,6 +89,7 @@ pub(in super::super) fn run(
         tree: None,
         pending: Pending::Everything,
         follower: Follower::default(),
+        way: None,
         synced: None,
         identity: None,
         kept: None,
@@ -124,6 +129,8 @@ struct Watch<'a> {
     pending: Pending,
     /// What a destination on this machine was left as.
     follower: Follower,
+    /// The way to a destination elsewhere, which is waited for there.
+    way: Option<Way>,
     /// What the destination was made, and nothing is left to try again.
     synced: Option<Hash>,
     /// Which directory the source is.
@@ -361,12 +368,15 @@ impl Watch<'_> {
                 (Summary { shape: Some(shape.clone()), ..summary }, tree)
             }
             Location::Remote { server, remote } => {
-                client::push_and_return(run.connect(server)?, remote, scanning(tree)?, options)?
+                let scanning = scanning(tree)?;
+                push(&mut self.way, remote, scanning, options, || Ok((run.connect(server)?, None)))?
             }
             Location::Ssh { host, path } => {
-                let far = Far::start(host, &run.ssh, &run.progress)?;
-                let (link, _lifeline) = run.link(far)?;
-                client::push_and_return(link, &Remote::Account(path.clone()), scanning(tree)?, options)?
+                let (scanning, remote) = (scanning(tree)?, Remote::Account(path.clone()));
+                push(&mut self.way, &remote, scanning, options, || {
+                    let (link, lifeline) = run.link(Far::start(host, &run.ssh, &run.progress)?)?;
+                    Ok((link, Some(lifeline)))
+                })?
             }
         })
     }
@@ -438,4 +448,31 @@ impl Watch<'_> {
         }
         Ok(anything)
     }
+}
+
+/// A link to another machine, and what keeps the far side alive.
+type Way = (Line, Option<Lifeline>);
+
+/// A round on the link of the one before, or on a new one where that is good for no other.
+fn push(
+    way: &mut Option<Way>,
+    remote: &Remote,
+    scanning: Scanning,
+    options: &Options,
+    connect: impl FnOnce() -> anyhow::Result<(Link, Option<Lifeline>)>,
+) -> anyhow::Result<(Summary, Tree)> {
+    let ready = way.take().and_then(|(line, mut lifeline)| {
+        let is_there = lifeline.as_mut().is_none_or(Lifeline::holds);
+        (is_there && line.is_ready(scanning.shape())).then_some((line, lifeline))
+    });
+    let (line, lifeline) = match ready {
+        Some(ready) => ready,
+        None => {
+            let (link, lifeline) = connect()?;
+            (Line::new(link, remote, options)?, lifeline)
+        }
+    };
+    let (summary, tree, line) = line.push(scanning, options)?;
+    *way = Some((line, lifeline));
+    Ok((summary, tree))
 }
