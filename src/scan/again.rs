@@ -142,6 +142,12 @@ fn others(before: &Scan, found: &Scan) -> Vec<RelPath> {
 }
 
 impl Scan {
+    /// Whether all of this tree was read, and nothing in it can change by a name that is elsewhere.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        self.errors.is_empty() && self.linked.is_empty()
+    }
+
     /// Files with more than one name, in the tree or out of it.
     pub(super) fn note_linked(&mut self, names: &[(u64, u64, EntryId)]) {
         self.linked = names.iter().map(|(_, _, id)| *id).collect();

@@ -93,7 +93,7 @@ pub(super) fn run(
         tell_tree(&tree, wire, false, spare);
     }
     let (mut theirs, mut answered) = (None, false);
-    let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
+    let (own, mut protected) = (&tree.scan.snapshot, tree.scan.protected.clone());
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
         await_tree(wire, &mut theirs, |message| match message {
             Message::Spared(paths) => {
@@ -122,7 +122,6 @@ pub(super) fn run(
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
-    let protected = std::mem::take(&mut tree.scan.protected);
     let scan = Arc::new(tree.scan);
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();

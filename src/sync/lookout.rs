@@ -82,6 +82,12 @@ impl Lookout {
         self.changed.replace(Changed::default())
     }
 
+    /// Whether nothing has happened since the last time.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let heard = self.hear().is_ok() && self.mounts == mounts();
+        heard && self.changed.as_ref().is_some_and(Changed::is_empty)
+    }
+
     /// Whether a look at what was watched too late is still to come.
     pub(super) fn is_late(&self) -> bool {
         self.is_late

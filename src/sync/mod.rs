@@ -5,6 +5,10 @@
 //! [`Receiver`] and its staging, `wire` turns messages into frames on a link. Threads, clocks and channels
 //! live here and in `net`, nowhere above.
 //!
+//! Where a source is synced again and again, each time is a round: [`sync_round`] is one of two directories,
+//! [`rounds`] are those over one link. `follower` remembers the destination between two of them, and `lookout` hears
+//! where something happens there.
+//!
 //! [`probe`] is a client that receives and keeps nothing, to see how fast it comes.
 //!
 //! Memory: about 100 bytes an entry of each tree, and buffers bounded by a few frames, the staging

@@ -164,7 +164,7 @@ impl Kept {
 
 /// What is known of a destination whose directory nobody holds open.
 pub(super) struct Left {
-    pub(super) scan: Scan,
+    scan: Scan,
     options: scan::Options,
     seen: String,
     cache: Option<Kept>,
@@ -268,7 +268,9 @@ impl Tree {
     /// As [`Tree::scan`].
     pub(super) fn watched(place: Place, profile: Profile, options: &Options) -> Result<Tree, SyncError> {
         let mut tree = Tree::scan(place, profile, options, true)?;
-        if tree.options.names_alone_decide() && tree.place.only.is_none() && !options.writing.atomic {
+        // A tree that is switched is another one each time; and who trusts no index trusts no memory.
+        let may_remember = !options.writing.atomic && !options.checksum && tree.place.only.is_none();
+        if may_remember && tree.options.names_alone_decide() {
             tree.lookout = Lookout::over(&tree.place, &tree.scan);
         }
         Ok(tree)
@@ -297,6 +299,9 @@ impl Tree {
         let (lookout, before) = (Some(lookout), None);
         let (indexed, fresh) = (true, false);
         let mut tree = Tree { place, scan, indexed, fresh, options: scanning, seen, cache, before, lookout };
+        if tree.lookout.as_mut().is_some_and(Lookout::is_quiet) && tree.scan.stands_alone() {
+            return Ok(tree);
+        }
         let found = tree.rescan(options)?;
         tree.replace(found);
         Ok(tree)

@@ -7,12 +7,17 @@
 
 use std::path::PathBuf;
 
-use super::{Bench, listing, noise, put, sample};
+use super::{Bench, listing, noise, put, remote, sample};
 use crate::fs::fault::{Faults, Op, Plan};
 use crate::fs::state;
+use crate::net::memory_pair;
 use crate::path::RelPath;
 use crate::scan::Changed;
+use crate::sync::client;
+use crate::sync::resolve::Shape;
+use crate::sync::wire::{self, Use};
 use crate::sync::{Follower, Options, Place, Summary, Tree, sync_round};
+use crate::transfer::message::{Direction, Hello, Message};
 
 /// Two directories, and what is known of the second.
 struct Rounds {
@@ -80,6 +85,16 @@ fn one_change_is_statted_for_alone_however_large_the_tree() {
     let (Some(few), Some(many)) = (stats_of(20), stats_of(600)) else { return };
     assert_eq!(few, many);
     assert!(many.0 < 100 && many.1 < 30, "{many:?}");
+}
+
+#[test]
+fn who_trusts_no_index_has_everything_looked_at_in_each_round() {
+    let mut rounds = Rounds::new();
+    rounds.options.checksum = true;
+    (0..300).for_each(|at| put(&rounds.src(), &format!("d/f{at}"), b"bytes"));
+    rounds.round();
+    let read = rounds.faults.count(Op::OpenFile);
+    assert!(rounds.round().1 >= 300 && rounds.faults.count(Op::OpenFile) - read >= 300);
 }
 
 #[test]
@@ -197,6 +212,30 @@ fn more_than_the_kernel_remembers_has_everything_scanned() {
     assert_eq!(rounds.round().0.report.updated, 2);
     put(&rounds.dst(), "b/g", b"heard of");
     assert_eq!(rounds.round().0.report.updated, 1);
+}
+
+#[test]
+fn rounds_are_of_what_is_sent_to_a_server_and_of_nothing_else() {
+    let wishes: [fn(&mut Hello); 4] = [
+        |_| {},
+        |hello| hello.direction = Direction::Pull,
+        |hello| hello.dry_run = true,
+        |hello| hello.named = Some(0),
+    ];
+    for (at, wish) in wishes.into_iter().enumerate() {
+        let bench = Bench::new();
+        let module = bench.module("served", true);
+        let mut hello = client::pushing(&remote(""), &Shape::Contents, &bench.options);
+        hello.rounds = true;
+        wish(&mut hello);
+        let ask = |link| {
+            let wire = wire::open(link, Use::new(&bench.options, true, false)).unwrap();
+            client::greet(&wire, &Message::Hello(Box::new(hello)), None).map(drop)
+        };
+        let (asked, served) = bench.session(memory_pair(1 << 20), module, ask);
+        let code = served.err().map(|error| error.code());
+        assert_eq!((asked.is_ok(), code == Some(12)), (at == 0, at > 0), "wish {at}: {code:?}");
+    }
 }
 
 #[test]

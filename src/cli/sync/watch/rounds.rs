@@ -299,7 +299,12 @@ impl Watch<'_> {
             },
         };
         for dir in dirs {
-            match watches.add(&dir) {
+            let added = watches.add(&dir).or_else(|_| {
+                // The destination has some too, and can be scanned instead.
+                self.follower = Follower::default();
+                watches.add(&dir)
+            });
+            match added {
                 Ok(false) => {}
                 Ok(true) => self.changed(|changed| changed.dir(dir)),
                 Err(error) => {

@@ -11,10 +11,18 @@ use super::{Watching, bench, changes};
 /// A watch into the module `m` of a daemon, after its first round.
 fn watched(bench: &Bench, daemon: &Daemon, more: &[&str]) -> Watching {
     let url = daemon.url("m/in/");
-    let mut watching =
-        Watching::start(bench, &[&["--accept-new", "--timeout=2"], more, &["src/", &url]].concat());
+    let mut watching = Watching::start(bench, &[&["--accept-new"], more, &["src/", &url]].concat());
     watching.until_equal(bench, "src", "store/in");
     watching
+}
+
+/// Waits until a round is over that has made a destination what it should be: others may write there again.
+fn until_over(watching: &mut Watching, bench: &Bench, dst: &str) {
+    watching.until_equal(bench, "src", dst);
+    watching.until("its lock is free", || {
+        let root = fs::File::open(bench.path(dst)).unwrap();
+        rustix::fs::flock(&root, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+    });
 }
 
 fn served(bench: &Bench) -> Daemon {
@@ -28,14 +36,14 @@ fn all_rounds_are_one_connection_and_what_others_did_is_put_right() {
     let daemon = served(&bench);
     let mut watching = watched(&bench, &daemon, &[]);
     bench.write("src/file", "second");
-    watching.until_equal(&bench, "src", "store/in");
+    until_over(&mut watching, &bench, "store/in");
     fs::remove_dir_all(bench.path("store/in/dir")).unwrap();
     bench.write("store/in/new/of/others", "o");
     bench.write("src/file", "third round");
-    watching.until_equal(&bench, "src", "store/in");
+    until_over(&mut watching, &bench, "store/in");
     bench.write("store/in/dir/sub/x", "of others");
     bench.write("src/file", "and the fourth round");
-    watching.until_equal(&bench, "src", "store/in");
+    until_over(&mut watching, &bench, "store/in");
     assert_eq!(watching.stop(), 0);
     let (code, log) = daemon.stop();
     assert_eq!((code, log.matches("session began").count()), (0, 1), "{log}");
@@ -48,6 +56,7 @@ fn rules_and_files_of_every_size_go_over_the_link_of_earlier_rounds() {
     let daemon = served(&bench);
     // Each of the sender's threads begins its streams anew.
     let mut watching = watched(&bench, &daemon, &["--compress=9", "--exclude=kept"]);
+    until_over(&mut watching, &bench, "store/in");
     bench.write("store/in/dir/kept", "of others");
     for round in 0..4_u64 {
         for at in 0..40 {
@@ -73,7 +82,7 @@ fn rules_and_files_of_every_size_go_over_the_link_of_earlier_rounds() {
 fn a_daemon_stops_while_a_client_waits_and_serves_it_again_when_it_is_back() {
     let bench = bench();
     let daemon = served(&bench);
-    let mut watching = watched(&bench, &daemon, &[]);
+    let mut watching = watched(&bench, &daemon, &["--timeout=2"]);
     let addr = daemon.addr.clone();
     let (code, log) = daemon.stop();
     assert_eq!((code, log.contains("cut off")), (0, false), "{log}");
@@ -157,14 +166,15 @@ fn over_ssh_there_is_one_login_until_the_far_side_dies() {
         let rsh = bench.path("rsh").display().to_string();
         let there = format!("localhost:{}/", bench.path("there").display());
         let program = format!("--syncline-path={}", env!("CARGO_BIN_EXE_syncline"));
-        let args = [how, &["--timeout=2", "-e", &rsh, &program, "src/", &there]].concat();
+        let args = [how, &["-e", &rsh, &program, "src/", &there]].concat();
         let mut watching = Watching::start(&bench, &args);
         let logins =
             || -> Vec<i32> { bench.read("logins").lines().map(|pid| pid.parse().unwrap()).collect() };
         changes(&bench, &mut watching, "there");
+        until_over(&mut watching, &bench, "there");
         fs::remove_dir_all(bench.path("there/aside")).unwrap();
         bench.write("src/file", "put right");
-        watching.until_equal(&bench, "src", "there");
+        until_over(&mut watching, &bench, "there");
         let [far] = logins()[..] else { panic!("{how:?}: {:?}", logins()) };
 
         kill_process(Pid::from_raw(far).unwrap(), Signal::KILL).unwrap();
