@@ -67,7 +67,7 @@ use crate::fs::{Kind, Rdev, Stat, Time};
 use crate::hash::Hash;
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Sets, Snapshot};
+use crate::snapshot::{BuildError, DirId, EntryId, Meta, Node, Profile, Sets, Snapshot};
 use crate::transfer::receiver::Protected;
 
 /// Gives the time: an argument, so that a test's scan is as certain as its file system.
@@ -252,6 +252,8 @@ pub struct Scan {
     others: HashMap<EntryId, Vec<EntryId>>,
     /// Files that have further names, here or elsewhere.
     linked: Vec<EntryId>,
+    /// Directories with names that take no part.
+    partial: Vec<DirId>,
 }
 
 #[derive(Clone, Debug)]
