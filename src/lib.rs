@@ -87,7 +87,7 @@
 //! let server = std::thread::spawn(move || {
 //!     let link = io_link(their_reader, their_writer, None)?;
 //!     let module = |asked: &Asked| match asked.module.as_str() {
-//!         "docs" => Ok(Module::new(to, Writing::All)),
+//!         "docs" => Ok(Module::new(to.clone(), Writing::All)),
 //!         name => Err(serve::no_module(name.as_bytes())),
 //!     };
 //!     serve::serve(link, module, &Options::default())

@@ -32,6 +32,10 @@ pub const ATTRIBUTES_BYTES_MAX: usize = 256 << 10;
 /// Bytes in all sets of attributes that a peer may tell of in a session at most.
 pub const SETS_BYTES_MAX: usize = 64 << 20;
 
+/// Names in a destination at most that is remembered between two rounds: less than 1 GB of memory. A larger one is
+/// scanned in each.
+pub const FOLLOWED_MAX: u32 = 1 << 21;
+
 /// Names in one tree at most: some 25 GB of memory at each end.
 pub const ENTRIES_MAX: u64 = 1 << 27;
 /// Chunks in the lists of the files that are being made at one time at most: 4 TiB of them, and some 5 GB of

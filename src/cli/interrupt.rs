@@ -66,7 +66,10 @@ impl Interrupt {
         let tries = GRACE.as_millis() / TICK.as_millis();
         for _ in 0..tries {
             match self.under.load(Ordering::SeqCst) {
-                under if under == Under::Nothing as u8 => signal_hook::low_level::exit(0),
+                under if under == Under::Nothing as u8 => {
+                    self.say_goodbye(0, "there are no more rounds");
+                    signal_hook::low_level::exit(0)
+                }
                 under if under == Under::Round as u8 => {}
                 _ => return,
             }

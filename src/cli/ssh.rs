@@ -116,7 +116,14 @@ struct Said {
 pub(super) struct Lifeline {
     /// Of a session over QUIC; a session over ssh has them itself.
     _stdio: Option<(ChildStdin, BufReader<ChildStdout>)>,
-    _process: Process,
+    process: Process,
+}
+
+impl Lifeline {
+    /// Whether ssh still runs, and so the far side.
+    pub(super) fn holds(&mut self) -> bool {
+        matches!(self.process.child.try_wait(), Ok(None))
+    }
 }
 
 /// Ssh, stopped if it is given up before there is a session.
@@ -197,7 +204,7 @@ impl Far {
                 over_udp(&host, &wish, identity, &offer, port, there)
             });
             if let Some(link) = over_udp {
-                return Ok((link, Lifeline { _stdio: Some((stdin, reader)), _process: process }));
+                return Ok((link, Lifeline { _stdio: Some((stdin, reader)), process }));
             }
             progress.pause(|| {
                 eprintln!("syncline: UDP does not get through to {}; the session goes over ssh", host.name);
@@ -209,7 +216,7 @@ impl Far {
             source,
         })?;
         let link = io_link(reader, stdin, limits(wish.timeout).stall)?;
-        Ok((link, Lifeline { _stdio: None, _process: process }))
+        Ok((link, Lifeline { _stdio: None, process }))
     }
 }
 

@@ -6,9 +6,10 @@
 //!
 //! What it trusts: that a directory which is not named has not changed, nor what its names stand for, since the scan
 //! before. A file with several names may change by one that is elsewhere, so directories that hold such files are
-//! always looked at; so are those with names that are there and not sent, which no scan keeps. A scan that could not
-//! read everything is no base, nor is any where more than names decides what takes part (files of rules, sizes, mounts)
-//! or a part of the tree was named, nor where extended attributes count, which are not kept: then everything is looked at.
+//! always looked at; so are those with names that are there and not sent, not touched, or left by an interrupted run,
+//! which no scan keeps. A scan that could not read everything is no base, nor is any where more than names decides what
+//! takes part (files of rules, sizes, mounts) or a part of the tree was named, nor where extended attributes count, which
+//! are not kept: then everything is looked at. At a receiver, what rules say of a name that is carried over is asked anew.
 
 use std::collections::HashSet;
 
@@ -92,8 +93,11 @@ pub fn rescan(
     for dir in before.linked.iter().map(|id| before.snapshot.dir_of(*id)) {
         changed.dir(before.snapshot.dir_path(dir));
     }
-    for (dir, _) in before.spared.iter().filter_map(RelPath::split_last) {
+    for (dir, _) in before.spared.iter().chain(&before.leftovers).filter_map(RelPath::split_last) {
         changed.dir(dir);
+    }
+    if options.side == Side::Receiver {
+        before.partial.iter().for_each(|dir| changed.dir(before.snapshot.dir_path(*dir)));
     }
     let found = scan_changed(root, index.as_ref(), Some(&changed), options, monitor)?;
     let others = others(before, &found);
@@ -105,10 +109,18 @@ pub fn rescan(
 }
 
 impl Options {
-    /// Whether a source's name takes part by its path and kind alone, so that it does as long as it is there.
-    fn names_alone_decide(&self) -> bool {
-        self.side == Side::Sender
-            && self.named.is_none()
+    /// Whether a scan with `other` would find what one with these finds.
+    pub(crate) fn sees_as(&self, other: &Options) -> bool {
+        let Options { profile, params, select, side, prefix, base, only, named, separate, deletes, .. } =
+            other;
+        (self.profile, &self.params, &self.select, self.side) == (*profile, params, select, *side)
+            && (&self.prefix, &self.base, &self.only, &self.named) == (prefix, base, only, named)
+            && (self.separate, self.deletes) == (*separate, *deletes)
+    }
+
+    /// Whether a name takes part by its path and kind alone, so that it does as long as it is there.
+    pub(crate) fn names_alone_decide(&self) -> bool {
+        self.named.is_none()
             && !self.profile.attributes()
             && !self.profile.atimes()
             && self.select.decides_by_name()
@@ -130,6 +142,12 @@ fn others(before: &Scan, found: &Scan) -> Vec<RelPath> {
 }
 
 impl Scan {
+    /// Whether all of this tree was read, and nothing in it can change by a name that is elsewhere.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        self.errors.is_empty() && self.linked.is_empty()
+    }
+
     /// Files with more than one name, in the tree or out of it.
     pub(super) fn note_linked(&mut self, names: &[(u64, u64, EntryId)]) {
         self.linked = names.iter().map(|(_, _, id)| *id).collect();

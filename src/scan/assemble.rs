@@ -157,7 +157,7 @@ pub(super) fn assemble(
             protected.keep_in_deleted(&snapshot, id);
         }
     }
-    for dir in partial {
+    for &dir in &partial {
         protected.hold(&snapshot, dir);
     }
     let mut scan = Scan {
@@ -175,6 +175,7 @@ pub(super) fn assemble(
         kept: index.map(|index| index.bytes().clone()),
         others: HashMap::new(),
         linked: Vec::new(),
+        partial,
     };
     scan.note_linked(&linked);
     if options.separate {

@@ -51,7 +51,7 @@ impl Scan {
         }
         let lists = lists.into_iter().map(|(id, at)| (EntryId(id), ChunkList::Kept(at))).collect();
         let (leftovers, errors, protected) = (Vec::new(), Vec::new(), Protected::default());
-        let (newly_complete, kept, linked) = (false, Some(kept), Vec::new());
+        let (newly_complete, kept, linked, partial) = (false, Some(kept), Vec::new(), Vec::new());
         Scan {
             snapshot,
             prints,
@@ -67,6 +67,7 @@ impl Scan {
             kept,
             others,
             linked,
+            partial,
         }
     }
 }

@@ -69,7 +69,7 @@ use crate::fs::{Kind, Rdev, Stat, Time};
 use crate::hash::Hash;
 use crate::path::named::Named;
 use crate::path::{Name, RelPath};
-use crate::snapshot::{BuildError, EntryId, Meta, Node, Profile, Sets, Snapshot};
+use crate::snapshot::{BuildError, DirId, EntryId, Meta, Node, Profile, Sets, Snapshot};
 use crate::transfer::receiver::Protected;
 
 /// Gives the time: an argument, so that a test's scan is as certain as its file system.
@@ -254,6 +254,8 @@ pub struct Scan {
     others: HashMap<EntryId, Vec<EntryId>>,
     /// Files that have further names, here or elsewhere.
     linked: Vec<EntryId>,
+    /// Directories with names that take no part.
+    partial: Vec<DirId>,
 }
 
 #[derive(Clone, Debug)]
@@ -288,6 +290,7 @@ impl Scan {
             protected: Protected::default(),
             spared: Vec::new(),
             newly_complete: false,
+            partial: Vec::new(),
             kept: None,
             others: HashMap::new(),
             linked: Vec::new(),

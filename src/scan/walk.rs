@@ -387,8 +387,14 @@ impl Walk<'_> {
             return None;
         }
         let (len, mut found, mut children, mut dirs) = (block.len(), Vec::new(), Vec::new(), Vec::new());
+        let mut names =
+            Names { walk: self, place: task.place, path: None, scope: task.scope.clone(), is_way: false };
         for raw in block {
             let entry = raw.to_entry().filter(|_| raw.link.is_none())?;
+            let standing = match self.options.side {
+                Side::Sender => Standing::default(),
+                Side::Receiver => names.stand(&entry.name, raw.kind),
+            };
             if raw.kind == Kind::Dir {
                 children.push(Task {
                     place: 0,
@@ -396,7 +402,7 @@ impl Walk<'_> {
                     block: raw.block,
                     is_kept: false,
                     is_new: false,
-                    is_protected: false,
+                    is_protected: standing.is_protected,
                     is_foreign: false,
                     part: task.part.enter(&entry.name),
                     scope: task.scope.clone(),
@@ -404,7 +410,7 @@ impl Walk<'_> {
                 dirs.push(entry.name.clone());
             }
             let (print, is_racy, list) = (raw.print, raw.is_racy, raw.chunks);
-            found.push(Found { entry, print, nlink: 1, is_racy, list, standing: Standing::default() });
+            found.push(Found { entry, print, nlink: 1, is_racy, list, standing });
         }
         if found.len() != len {
             return None;
@@ -412,7 +418,8 @@ impl Walk<'_> {
         let first_child = self.add_places(task.place, dirs, children, own);
         // Names that rules left out then are not in the index.
         let is_complete = self.is_everything;
-        Some(Listed { found, first_child, is_complete, is_kept: true, ..Listed::default() })
+        let is_protected = task.is_protected;
+        Some(Listed { found, first_child, is_complete, is_protected, is_kept: true, ..Listed::default() })
     }
 
     /// Numbers the directories that were found in one, and makes them this thread's next tasks.

@@ -119,6 +119,12 @@ impl Scanning {
         Scanning { shape, tree: Begun::Dir(std::thread::spawn(scan)) }
     }
 
+    /// What it is to its destination.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
     /// What was scanned before.
     #[must_use]
     pub fn done(shape: Shape, tree: Tree) -> Scanning {
@@ -160,22 +166,6 @@ pub fn push_scanned(
     Ok(told(sent, shape, tree.scan.snapshot, &tree.scan.errors, wire))
 }
 
-/// As [`push_scanned`]; gives the tree too, with all that was learned of it, and keeps nothing of it in the cache.
-///
-/// # Errors
-/// [`SyncError`], if the run ended early.
-pub fn push_and_return(
-    link: Link,
-    remote: &Remote,
-    from: Scanning,
-    options: &Options,
-) -> Result<(Summary, Tree), SyncError> {
-    let shape = from.shape.clone();
-    let (sent, tree, wire) = exchange(link, remote, from, options)?;
-    let summary = told(sent, shape, tree.scan.snapshot.clone(), &tree.scan.errors, wire);
-    Ok((summary, tree))
-}
-
 fn exchange(
     link: Link,
     remote: &Remote,
@@ -183,35 +173,47 @@ fn exchange(
     options: &Options,
 ) -> Result<(source::Sent, Tree, net::Wire), SyncError> {
     check(remote, options)?;
-    let (path, make, only) = match &from.shape {
-        Shape::Contents | Shape::Names => (remote.path(), 1, None),
-        Shape::Dir(name) => (remote.path().join(name), 2, None),
-        // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
-        Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
-    };
-    let make = if options.make_path { MAKE_ALL } else { make };
-    let prefix = match &from.shape {
-        Shape::Dir(name) => Some(name.clone()),
-        _ => None,
-    };
-    let hello = hello(Direction::Push, remote, path, make, only, prefix, options);
-    let shape = from.shape.clone();
+    let hello = pushing(remote, &from.shape, options);
     let wire = wire::open(link, Use::new(options, true, false))?;
     let stats = wire.stats.clone();
-    let result = (|| {
-        let welcome = greet(&wire, hello, options.named.as_deref())?;
-        options.opened(&shape);
-        let tree = from.tree(welcome, options)?;
-        source::run(tree, &wire, options)
-    })();
+    let result = exchange_over(&wire, &Message::Hello(Box::new(hello)), from, options);
     let closed = super::close(wire, &result);
     let (tree, sent) = result?;
     closed?;
     Ok((sent, tree, stats.wire()))
 }
 
+/// One session, which begins with `first`, on a link that is greeted.
+pub(super) fn exchange_over(
+    wire: &Wire,
+    first: &Message<'_>,
+    from: Scanning,
+    options: &Options,
+) -> Result<(Tree, source::Sent), SyncError> {
+    let welcome = greet(wire, first, options.named.as_deref())?;
+    options.opened(&from.shape);
+    let tree = from.tree(welcome, options)?;
+    source::run(tree, wire, options)
+}
+
+/// What a client wishes that sends a tree of that shape.
+pub(super) fn pushing(remote: &Remote, shape: &Shape, options: &Options) -> Hello {
+    let (path, make, only) = match shape {
+        Shape::Contents | Shape::Names => (remote.path(), 1, None),
+        Shape::Dir(name) => (remote.path().join(name), 2, None),
+        // Whether the path is a directory, which gets the file, or the file itself, only the server knows.
+        Shape::File(name) => (remote.path(), u8::from(remote.contents()), Some(name.clone())),
+    };
+    let make = if options.make_path { MAKE_ALL } else { make };
+    let prefix = match shape {
+        Shape::Dir(name) => Some(name.clone()),
+        _ => None,
+    };
+    hello(Direction::Push, remote, path, make, only, prefix, options)
+}
+
 /// What a push did.
-fn told(
+pub(super) fn told(
     sent: source::Sent,
     shape: Shape,
     source: Snapshot,
@@ -283,7 +285,7 @@ fn pull_into(
     let wire = wire::open(link, Use::new(options, false, false))?;
     let stats = wire.stats.clone();
     let result = (|| {
-        let welcome = greet(&wire, hello, options.named.as_deref())?;
+        let welcome = greet(&wire, &Message::Hello(Box::new(hello)), options.named.as_deref())?;
         let profile = profile_of(&welcome)?;
         let name = last.filter(|_| !remote.contents());
         let shape = match (welcome.only, name) {
@@ -308,7 +310,7 @@ fn pull_into(
             other => other,
         };
         options.opened(&shape);
-        Ok((destination::run(tree, &wire, options, false)?, shape))
+        Ok((destination::run(tree, &wire, options, false)?.0, shape))
     })();
     let closed = super::close(wire, &result);
     let (received, shape) = result?;
@@ -317,7 +319,7 @@ fn pull_into(
 }
 
 /// What fits into a greeting: a path, and rules that leave a frame room for the rest.
-fn check(remote: &Remote, options: &Options) -> Result<(), SyncError> {
+pub(super) fn check(remote: &Remote, options: &Options) -> Result<(), SyncError> {
     if remote.module().len() > TEXT_BYTES_MAX {
         let text = format!("a remote path of more than {TEXT_BYTES_MAX} bytes");
         return Err(SyncError::Usage { text });
@@ -388,6 +390,7 @@ pub(super) fn hello(
             .unwrap_or_default(),
         hash_first: options.hash_first,
         named: options.named.as_ref().map(|named| named.paths().len() as u32),
+        rounds: false,
     }
 }
 
@@ -396,9 +399,9 @@ fn wish(direction: Direction, options: &Options) -> Profile {
     if direction == Direction::Push { options.profile } else { options.settable() }
 }
 
-/// Says what is wished, with the paths that are `named`, and waits for the answer.
-pub(super) fn greet(wire: &Wire, hello: Hello, named: Option<&Named>) -> Result<Welcome, SyncError> {
-    wire.outbox.message(&Message::Hello(Box::new(hello)));
+/// Says `first` what is wished, with the paths that are `named`, and waits for the answer.
+pub(super) fn greet(wire: &Wire, first: &Message<'_>, named: Option<&Named>) -> Result<Welcome, SyncError> {
+    wire.outbox.message(first);
     for paths in named.map(Named::paths).unwrap_or_default().chunks(NAMED_MAX) {
         wire.outbox.message(&Message::Named(Bounded::new(paths.to_vec()).unwrap_or_default()));
     }

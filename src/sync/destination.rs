@@ -1,7 +1,7 @@
 //! Drives a [`Receiver`]: its actions to staging threads by directory, its requests to the sender, and the
 //! commit when both agree.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -77,13 +77,14 @@ pub(super) fn announce(place: &super::Place, wire: &Wire, options: &Options) {
     wire.outbox.message(&Message::Tree(tree));
 }
 
-/// Makes `tree` what the sender at the other end of `wire` has. `tell_items`: the other end wants them.
+/// Makes `tree` what the sender at the other end of `wire` has, and gives it as it is then. `tell_items`: the other end
+/// wants them.
 pub(super) fn run(
     mut tree: Tree,
     wire: &Wire,
     options: &Options,
     tell_items: bool,
-) -> Result<Received, SyncError> {
+) -> Result<(Received, Tree), SyncError> {
     let links = match options.writing.dir_links {
         true => dir_links::ask(&mut tree, wire, options)?,
         false => dir_links::Links::default(),
@@ -100,7 +101,7 @@ pub(super) fn run(
         tell_tree(&tree, wire, false, spare);
     }
     let (mut theirs, mut answered) = (None, false);
-    let (own, protected) = (&tree.scan.snapshot, &mut tree.scan.protected);
+    let (own, mut protected) = (&tree.scan.snapshot, tree.scan.protected.clone());
     while theirs.as_ref().is_none_or(|theirs: &TreeMessage| theirs.more) {
         await_tree(wire, &mut theirs, |message| match message {
             Message::Spared(paths) => {
@@ -129,7 +130,6 @@ pub(super) fn run(
     // What cannot be read here cannot be deleted either; without that wish it only matters where the source has it.
     let unread = tree.scan.errors.iter().filter(|_| options.delete).map(super::unread).collect();
     let run = std::process::id() as u64 ^ u64::from(super::tree::now().nanos) << 32;
-    let protected = std::mem::take(&mut tree.scan.protected);
     let scan = Arc::new(tree.scan);
     let own = Arc::new(scan.snapshot.clone());
     let lists = scan.clone();
@@ -517,7 +517,7 @@ impl Session<'_> {
         mut received: Received,
         committed: Option<(Finale, Staged)>,
         whole: Option<Whole>,
-    ) -> Result<Received, SyncError> {
+    ) -> Result<(Received, Tree), SyncError> {
         if let Some((finale, staged)) = committed {
             let removed = super::leftovers::remove(&tree.place.root, &tree.scan.leftovers);
             if removed {
@@ -538,7 +538,7 @@ impl Session<'_> {
             match whole {
                 None => {
                     whole::sweep(&tree.place);
-                    tree.keep(self.options);
+                    tree.keep_in_time(self.options);
                 }
                 Some(whole) if received.problems.is_empty() && received.code == 0 => {
                     whole.end(&mut tree, changed, self.options)?;
@@ -565,7 +565,7 @@ impl Session<'_> {
         if removing {
             self.await_removal(&mut received)?;
         }
-        Ok(received)
+        Ok((received, tree))
     }
 
     /// Waits until the sender has removed what is here.
@@ -638,14 +638,18 @@ fn problem(error: &ApplyError) -> Problem {
 /// Gives the files of a fresh scan the roots that are known: of what this run made, and of what was there.
 fn carry_over(after: &mut Scan, before: &Scan, made: Vec<Made>, clock: Time) {
     let unknown = after.unknown();
+    let inode = |print: &Fingerprint| (print.dev, print.ino);
+    let wanted: HashSet<(u64, u64)> = unknown.iter().map(|id| inode(&after.prints[id.0 as usize])).collect();
     let made: HashMap<(u64, u64), Made> = made.into_iter().map(|made| (made.inode, made)).collect();
     let mut inodes: HashMap<(u64, u64), EntryId> = HashMap::new();
-    for (at, print) in before.prints.iter().enumerate() {
-        inodes.insert((print.dev, print.ino), EntryId(at as u32));
+    for (id, print) in
+        (0..).map(EntryId).zip(&before.prints).filter(|(_, print)| wanted.contains(&inode(print)))
+    {
+        inodes.insert(inode(print), id);
     }
     for id in unknown {
         let print: Fingerprint = after.prints[id.0 as usize];
-        let inode = (print.dev, print.ino);
+        let inode = inode(&print);
         let known = match made.get(&inode) {
             Some(made) if made.size == print.size && made.mtime == print.mtime => {
                 Some((made.root, made.chunks.clone()))

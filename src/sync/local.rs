@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::wire::{self, Use};
-use super::{Options, Place, Summary, SyncError, Tree, destination, source};
+use super::{Follower, Options, Place, Summary, SyncError, Tree, destination, source};
 use crate::monitor::{Monitor, Phase};
 use crate::net::memory_pair;
 use crate::path::RelPath;
@@ -33,31 +33,54 @@ const PIPE_BYTES: usize = 2 << 20;
 /// # Errors
 /// [`SyncError`], if the run ended early. Paths that could not be made equal are in [`Summary::problems`].
 pub fn sync_dirs(from: Place, to: Place, options: &Options) -> Result<Summary, SyncError> {
+    to.lock()?;
     let scan = |profile, options: &Options| Tree::scan(from, profile, options, false);
-    let (summary, tree) = sync(scan, to, options)?;
+    let to = |profile, options: &Options| Tree::scan(to, profile, options, true);
+    let (summary, tree, _) = sync(scan, to, options)?;
     if !options.dry_run {
         tree.keep(options);
     }
     Ok(summary)
 }
 
-/// As [`sync_dirs`], of a source that was scanned before. Gives it back with all that was learned of it, and keeps
-/// nothing of it in the cache.
+/// As [`sync_dirs`], of a source that was scanned before; nothing of it is kept in the cache.
 ///
 /// # Errors
 /// As for [`sync_dirs`].
-pub fn sync_tree(from: Tree, to: Place, options: &Options) -> Result<(Summary, Tree), SyncError> {
-    sync(|profile, options| from.agreed(profile, options), to, options)
+pub fn sync_tree(from: Tree, to: Place, options: &Options) -> Result<Summary, SyncError> {
+    to.lock()?;
+    let from = |profile, options: &Options| from.agreed(profile, options);
+    let found = |profile, options: &Options| Tree::scan(to, profile, options, true);
+    Ok(sync(from, found, options)?.0)
 }
 
-/// `from` scans the source, for the metadata that is wanted.
-fn sync(
-    from: impl FnOnce(Profile, &Options) -> Result<Tree, SyncError> + Send,
+/// As [`sync_dirs`], one of several times: of a source that was scanned before, into a destination of which `follower`
+/// knows what the last time has left. Gives the source back with all that was learned of it, and keeps nothing of it in
+/// the cache.
+///
+/// # Errors
+/// As for [`sync_dirs`].
+pub fn sync_round(
+    from: Tree,
     to: Place,
+    follower: &mut Follower,
     options: &Options,
 ) -> Result<(Summary, Tree), SyncError> {
-    let profile = options.settable().with_setid();
     to.lock()?;
+    let from = |profile, options: &Options| from.agreed(profile, options);
+    let found = |profile, options: &Options| follower.tree(to, profile, options);
+    let (summary, from, to) = sync(from, found, options)?;
+    follower.rest(to, options);
+    Ok((summary, from))
+}
+
+/// `from` and `to` scan source and destination, for the metadata that is wanted. Gives both as they are then.
+fn sync(
+    from: impl FnOnce(Profile, &Options) -> Result<Tree, SyncError> + Send,
+    to: impl FnOnce(Profile, &Options) -> Result<Tree, SyncError>,
+    options: &Options,
+) -> Result<(Summary, Tree, Tree), SyncError> {
+    let profile = options.settable().with_setid();
     let (ours, theirs) = memory_pair(PIPE_BYTES);
     // Both ends see the same bytes; the destination tells of them.
     let quiet = Options { monitor: Arc::new(Quiet(options.monitor.clone())), ..options.clone() };
@@ -77,7 +100,7 @@ fn sync(
         });
         let received = (|| {
             let options = &receiving;
-            let tree = Tree::scan(to, profile, options, true)?;
+            let tree = to(profile, options)?;
             let wire = wire::open(theirs, Use::new(options, false, true))?;
             let result = destination::run(tree, &wire, options, false);
             let closed = super::close(wire, &result);
@@ -86,12 +109,12 @@ fn sync(
         })();
         let sent = sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // The end that failed first knows why; the other only that the link broke.
-        let (received, (tree, _, wire)) = match (received, sent) {
+        let ((received, to), (tree, _, wire)) = match (received, sent) {
             (Ok(received), Ok(sent)) => (received, sent),
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
             (Err(a), Err(b)) => return Err(if super::is_consequence(&a) { b } else { a }),
         };
-        Ok((super::summary_of(received, &tree.scan.errors, wire), tree))
+        Ok((super::summary_of(received, &tree.scan.errors, wire), tree, to))
     })
 }
 

@@ -5,6 +5,10 @@
 //! [`Receiver`] and its staging, `wire` turns messages into frames on a link. Threads, clocks and channels
 //! live here and in `net`, nowhere above.
 //!
+//! Where a source is synced again and again, each time is a round: [`sync_round`] is one of two directories,
+//! [`rounds`] are those over one link. `follower` remembers the destination between two of them, and `lookout` hears
+//! where something happens there.
+//!
 //! [`probe`] is a client that receives and keeps nothing, to see how fast it comes.
 //!
 //! Memory: about 100 bytes an entry of each tree, and buffers bounded by a few frames, the staging
@@ -19,15 +23,18 @@ pub mod client;
 mod destination;
 mod dir_links;
 mod error;
+mod follower;
 mod gauge;
 mod leftovers;
 mod listener;
 pub mod local;
+mod lookout;
 mod owners;
 pub mod probe;
 mod references;
 mod remove;
 pub mod resolve;
+pub mod rounds;
 pub mod serve;
 mod source;
 pub mod stored;
@@ -42,8 +49,9 @@ use std::sync::Arc;
 
 pub use around::Around;
 pub use error::SyncError;
+pub use follower::Follower;
 pub use listener::{Decided, Listener};
-pub use local::{sync_dirs, sync_tree};
+pub use local::{sync_dirs, sync_round, sync_tree};
 use resolve::Shape;
 pub use source::HASH_FIRST_BYTES;
 pub(crate) use tree::now;

@@ -60,7 +60,7 @@ pub fn probe(link: Link, remote: &Remote, bounds: Bounds, options: &Options) -> 
     let name = remote.last();
     let result = (|| {
         let asked = hello(Direction::Pull, remote, remote.path(), 0, name, None, options);
-        let welcome = greet(&wire, asked, options.named.as_deref())?;
+        let welcome = greet(&wire, &Message::Hello(Box::new(asked)), options.named.as_deref())?;
         let place = Place::new(MemFs::new().root(), Path::new("/"));
         let bare = Options { cache: None, ..options.clone() };
         let tree = Tree::scan(place, profile_of(&welcome)?, &bare, true)?;

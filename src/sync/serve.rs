@@ -1,8 +1,11 @@
-//! The end that listens: one session with a client that has proven its key.
+//! The end that listens: one session with a client that has proven its key, or several on one link.
 //!
 //! A client of a daemon sees modules: each path of its own is confined to one, link by link. A client that came by
 //! ssh has the whole account already: it names any path, and the links in that path are followed, as everywhere
 //! for the one who owns the account. Within the tree that the path names, the two are the same.
+//!
+//! Of sessions that follow each other each is let in anew, as what is served may be another by then. Between two of them
+//! what the last has left of the tree is remembered ([`Follower`]), and nothing is locked.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +16,7 @@ use super::client::agent;
 use super::resolve::{self, Below, Shape, below};
 use super::view::follows;
 use super::wire::{self, Use};
-use super::{Around, Options, Place, Privilege, SyncError, Tree, destination, source};
+use super::{Around, Follower, Options, Place, Privilege, SyncError, Tree, destination, source};
 use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::limits::{NAMED_BYTES_MAX, NAMED_MAX};
@@ -113,23 +116,67 @@ pub struct Served {
     pub report: Report,
 }
 
-/// Serves one client over `link`. `module` finds what the client may see of what it asked for, or says why there is
+/// Who decides what clients get. A closure that finds a module is one that does nothing else.
+pub trait Host {
+    /// What a client may see of what it asked for: before each of its sessions.
+    ///
+    /// # Errors
+    /// Why there is nothing.
+    fn module(&mut self, asked: &Asked) -> Result<Module, SyncError>;
+
+    /// A session is done, durable and told of, and the client may stay for another one: from now on no harm is done if
+    /// its link is aborted. The next call is that of [`module`](Host::module).
+    fn waits(&mut self) {}
+}
+
+impl<F: FnMut(&Asked) -> Result<Module, SyncError>> Host for F {
+    fn module(&mut self, asked: &Asked) -> Result<Module, SyncError> {
+        self(asked)
+    }
+}
+
+/// Serves one client over `link`. `host` finds what the client may see of what it asked for, or says why there is
 /// nothing: [`no_module`] if there is no such module *or* the client may not use it, so that the two cannot be told
 /// apart. Of `options`, the threads, the cache, the bandwidth and the monitor count; the rest is the client's to say.
 ///
 /// # Errors
 /// [`SyncError`], which the client was told too if it could be.
-pub fn serve(
-    link: Link,
-    module: impl FnOnce(&Asked) -> Result<Module, SyncError>,
-    options: &Options,
-) -> Result<Served, SyncError> {
-    let target = |hello: &Hello| {
+pub fn serve(link: Link, host: impl Host, options: &Options) -> Result<Served, SyncError> {
+    run(link, Modules(host), options)
+}
+
+/// What a client asked for, and when it is waited for.
+trait Targets {
+    fn find(&mut self, hello: &Hello) -> Result<Target, SyncError>;
+
+    fn waits(&mut self) {}
+}
+
+/// Modules are served.
+struct Modules<H>(H);
+
+impl<H: Host> Targets for Modules<H> {
+    fn find(&mut self, hello: &Hello) -> Result<Target, SyncError> {
         let name = std::str::from_utf8(&hello.module).map_err(|_| no_module(&hello.module))?;
         let (path, push) = (hello.path.clone(), hello.direction == Direction::Push);
-        module(&Asked { module: name.to_owned(), path, push, dry_run: hello.dry_run }).map(Target::Module)
-    };
-    run(link, target, options)
+        let asked = Asked { module: name.to_owned(), path, push, dry_run: hello.dry_run };
+        self.0.module(&asked).map(Target::Module)
+    }
+
+    fn waits(&mut self) {
+        self.0.waits();
+    }
+}
+
+/// An account is.
+struct Account<'a> {
+    home: Option<&'a Path>,
+}
+
+impl Targets for Account<'_> {
+    fn find(&mut self, hello: &Hello) -> Result<Target, SyncError> {
+        account_path(&hello.module, self.home).map(Target::Account)
+    }
 }
 
 /// Why a client gets nothing under a name.
@@ -144,7 +191,7 @@ pub fn no_module(name: &[u8]) -> SyncError {
 /// # Errors
 /// [`SyncError`], which the client was told too if it could be.
 pub fn serve_account(link: Link, home: Option<&Path>, options: &Options) -> Result<Served, SyncError> {
-    run(link, |hello: &Hello| account_path(&hello.module, home).map(Target::Account), options)
+    run(link, Account { home }, options)
 }
 
 /// What a client asked for.
@@ -154,11 +201,7 @@ enum Target {
     Account(PathBuf),
 }
 
-fn run(
-    mut link: Link,
-    target: impl FnOnce(&Hello) -> Result<Target, SyncError>,
-    options: &Options,
-) -> Result<Served, SyncError> {
+fn run(mut link: Link, mut targets: impl Targets, options: &Options) -> Result<Served, SyncError> {
     let mut frames = FrameReader::default();
     let first = wire::first(&mut link, &mut frames)?;
     let mut asked = None;
@@ -171,7 +214,7 @@ fn run(
     })?;
     let hello = asked.ok_or_else(|| violation("no hello"))?;
     let push = hello.direction == Direction::Push;
-    let target = target(&hello);
+    let target = targets.find(&hello);
     let mut options = options.clone();
     if let Ok(Target::Module(Module { bandwidth_max: Some(rate), .. })) = target {
         options.bandwidth_max = Some(rate);
@@ -179,11 +222,63 @@ fn run(
     }
     let wire = wire::resume(link, Use::new(&options, !push, false), frames);
     let shown = format!("{}/{}", Escaped(&hello.module), hello.path);
-    let result = target.and_then(|target| session(&hello, &wire, &target, &options));
+    let result = target.and_then(|target| rounds(&hello, &wire, target, &mut targets, &options));
     let closed = super::close(wire, &result);
     let report = result?;
-    closed?;
+    // A client that was waited for may leave as it likes.
+    if !hello.rounds {
+        closed?;
+    }
     Ok(Served { target: shown, push, report })
+}
+
+/// A session, and those that follow it.
+fn rounds(
+    hello: &Hello,
+    wire: &wire::Wire,
+    first: Target,
+    targets: &mut impl Targets,
+    options: &Options,
+) -> Result<Report, SyncError> {
+    let is_push = hello.direction == Direction::Push && !hello.dry_run && hello.named.is_none();
+    if hello.rounds && !is_push {
+        return Err(violation("rounds of what is not sent here as a whole").into());
+    }
+    let mut follower = hello.rounds.then(Follower::default);
+    let mut report = session(hello, wire, &first, options, follower.as_mut())?;
+    while let Some(follower) = &mut follower {
+        targets.waits();
+        if !await_round(wire)? {
+            follower.end(options);
+            break;
+        }
+        let target = targets.find(hello)?;
+        report = report.and(session(hello, wire, &target, options, Some(follower))?);
+    }
+    Ok(report)
+}
+
+/// Waits for the client to begin the next round; `false` if it leaves. What else comes was sent in the round before, in the
+/// hope that it would be needed.
+fn await_round(wire: &wire::Wire) -> Result<bool, SyncError> {
+    let mut begins = None;
+    while begins.is_none() {
+        let payload = match wire.inbox.recv() {
+            Ok(Ok(payload)) => payload,
+            // Nothing was under way.
+            Ok(Err(SyncError::Net(_))) | Err(_) => return Ok(false),
+            Ok(Err(error)) => return Err(error),
+        };
+        payload.for_each(|message, _| {
+            match message {
+                Message::Again => begins = Some(true),
+                Message::Abort(_) => begins = Some(false),
+                _ => {}
+            }
+            Ok::<(), ProtocolError>(())
+        })?;
+    }
+    Ok(begins == Some(true))
 }
 
 fn refused(text: String, code: u8) -> SyncError {
@@ -195,6 +290,7 @@ fn session(
     wire: &wire::Wire,
     target: &Target,
     options: &Options,
+    follower: Option<&mut Follower>,
 ) -> Result<Report, SyncError> {
     let push = hello.direction == Direction::Push;
     if let Target::Module(module) = target {
@@ -242,9 +338,15 @@ fn session(
             place.lock()?;
         }
         destination::announce(&place, wire, &asked);
-        let tree = Tree::scan(place, profile, &asked, true)?;
         let tell = hello.itemize && is_readable(target);
-        Ok(destination::run(tree, wire, &asked, tell)?.report)
+        let Some(follower) = follower else {
+            let tree = Tree::scan(place, profile, &asked, true)?;
+            return Ok(destination::run(tree, wire, &asked, tell)?.0.report);
+        };
+        let tree = follower.tree(place, profile, &asked)?;
+        let (received, tree) = destination::run(tree, wire, &asked, tell)?;
+        follower.rest(tree, &asked);
+        Ok(received.report)
     } else {
         let tree = Tree::scan(place, profile, &asked, false)?;
         let (tree, sent) = source::run(tree, wire, &asked)?;

@@ -179,9 +179,10 @@ fn tell_tree(tree: &Tree, wire: &Wire, more: bool) {
 
 /// Tells which files are here and not copied: as the receiver would delete what it has in their place.
 fn tell_spared(tree: &mut Tree, wire: &Wire) {
-    let spared = std::mem::take(&mut tree.scan.spared);
+    // It stays with the scan: a look at what has changed since has to know it.
+    let spared = tree.scan.spared.iter().cloned();
     let (spared, unspeakable): (Vec<_>, Vec<_>) =
-        spared.into_iter().partition(|path| path.as_bytes().len() <= PATH_BYTES_MAX);
+        spared.partition(|path| path.as_bytes().len() <= PATH_BYTES_MAX);
     // What cannot be told of must not be deleted: so nothing is.
     tree.scan.errors.extend(unspeakable.into_iter().map(|path| ScanError::Io {
         path,
@@ -330,6 +331,7 @@ fn converse(
             wire.outbox.send_list(&mut builder);
         }
         if machine.outcome().is_some() {
+            wire.outbox.leave_lane(&mut builder);
             if !removes(options) {
                 wire.outbox.heard();
             }
@@ -452,6 +454,7 @@ fn work(
             return;
         }
     }
+    worker.outbox.leave_lane(&mut worker.builder);
 }
 
 fn gone(error: &io::Error) -> Gone {

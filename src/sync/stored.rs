@@ -84,5 +84,5 @@ pub fn get(
 ) -> Result<Summary, SyncError> {
     let options = Options { params: store.params().clone(), ..options.clone() };
     let tree = source(store, root, shown, &options)?;
-    Ok(sync_tree(tree, to, &options)?.0)
+    sync_tree(tree, to, &options)
 }

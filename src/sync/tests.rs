@@ -1,3 +1,5 @@
+mod rounds;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,7 +81,7 @@ impl Bench {
     ) -> (T, Result<Served, SyncError>) {
         std::thread::scope(|threads| {
             let find = move |asked: &Asked| match asked.module.as_str() {
-                "m" => Ok(module),
+                "m" => Ok(module.clone()),
                 name => Err(no_module(name.as_bytes())),
             };
             let served = threads.spawn(|| serve(theirs, find, &self.options));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::lookout::Lookout;
 use super::{Around, Options, SyncError};
 use crate::fs::lens::Lens;
 use crate::fs::{DirRef, Time, os};
@@ -90,6 +91,11 @@ impl Place {
         }
     }
 
+    /// Which directory it is.
+    pub(super) fn inode(&self) -> Option<(u64, u64)> {
+        self.root.stat_self().map(|stat| (stat.dev, stat.ino)).ok()
+    }
+
     /// Takes the destination's lock, held as long as a handle of this place is.
     ///
     /// # Errors
@@ -132,9 +138,13 @@ pub struct Tree {
     /// Whether that index says all that the scan found.
     fresh: bool,
     options: scan::Options,
+    /// What it is seen through.
+    seen: String,
     cache: Option<Kept>,
     /// What it was before it was looked at again: the other end may still be that.
     before: Option<Arc<Scan>>,
+    /// Where something happens, if it is watched.
+    pub(super) lookout: Option<Lookout>,
 }
 
 /// Where a tree's index is kept.
@@ -143,6 +153,45 @@ struct Kept {
     /// What tells the tree from others, beside its directory's inode.
     path: Vec<u8>,
     key: Key,
+}
+
+impl Kept {
+    fn store(&self, scan: &Scan, options: &Options) {
+        let encoded = Index::encode(scan);
+        let root = scan.snapshot.root();
+        if let Err(error) = self.cache.store(&self.key, &encoded, root.as_ref()) {
+            options.monitor.notice(&RelPath::root(), &format!("the index was not kept: {error}"));
+        }
+    }
+}
+
+/// What is known of a destination whose directory nobody holds open.
+pub(super) struct Left {
+    scan: Scan,
+    options: scan::Options,
+    seen: String,
+    cache: Option<Kept>,
+    path: PathBuf,
+    inode: (u64, u64),
+    lookout: Lookout,
+}
+
+impl Left {
+    /// Keeps what is known for the next run.
+    pub(super) fn keep(&self, options: &Options) {
+        if let Some(kept) = &self.cache {
+            kept.store(&self.scan, options);
+        }
+    }
+}
+
+/// A tree that is about to be scanned.
+struct Wanted {
+    place: Place,
+    bare: DirRef,
+    options: scan::Options,
+    seen: String,
+    cache: Option<Kept>,
 }
 
 impl Tree {
@@ -167,11 +216,20 @@ impl Tree {
         options: &Options,
         destination: bool,
     ) -> Result<Tree, SyncError> {
+        Tree::walked(Tree::wanted(place, profile, options, destination)?, known, options)
+    }
+
+    fn wanted(
+        place: Place,
+        profile: Profile,
+        options: &Options,
+        destination: bool,
+    ) -> Result<Wanted, SyncError> {
         let lens = match destination {
             true => options.destination_lens(),
             false => options.source_lens(!place.prefix.is_root())?,
         };
-        Tree::seen(place, profile, lens, options, destination)
+        Tree::wanted_through(lens, place, profile, options, destination)
     }
 
     /// Looks at this destination again, with links that stand for directories of it ([`Lens::dirs`]).
@@ -185,18 +243,18 @@ impl Tree {
     ) -> Result<(), SyncError> {
         let place = Place { root: self.bare.clone(), ..self.place.clone() };
         let lens = Lens { dirs, ..options.destination_lens() };
-        *self = Tree::seen(place, self.options.profile, lens, options, true)?;
+        let wanted = Tree::wanted_through(lens, place, self.options.profile, options, true)?;
+        *self = Tree::walked(wanted, None, options)?;
         Ok(())
     }
 
-    /// Scans what is seen through a lens.
-    fn seen(
+    fn wanted_through(
+        lens: Lens,
         place: Place,
         profile: Profile,
-        lens: Lens,
         options: &Options,
         destination: bool,
-    ) -> Result<Tree, SyncError> {
+    ) -> Result<Wanted, SyncError> {
         // How files are read is no part of what is seen.
         let shown = Lens { quiet: false, ..lens.clone() };
         let seen = if shown.is_plain() { String::new() } else { format!("{shown:?}") };
@@ -227,6 +285,12 @@ impl Tree {
             let key = Key::new(&path, &stat, &scanning.select, scanning.side, &scanning.params);
             Kept { cache, path, key }
         });
+        Ok(Wanted { place, bare, options: scanning, seen, cache })
+    }
+
+    fn walked(wanted: Wanted, known: Option<&Scan>, options: &Options) -> Result<Tree, SyncError> {
+        let Wanted { place, bare, options: scanning, seen, cache } = wanted;
+        let known = known.filter(|_| seen.is_empty());
         let index = match (&cache, known) {
             (_, Some(known)) => Index::parse(Index::encode(known)).ok(),
             (Some(Kept { cache, key, .. }), None) if !options.checksum => cache.load(key),
@@ -238,7 +302,76 @@ impl Tree {
         let known = root.is_some() && index.as_ref().is_some_and(|index| index.root() == root);
         let fresh = known && !scan.is_news();
         let indexed = index.is_some();
-        Ok(Tree { place, scan, bare, indexed, fresh, options: scanning, cache, before: None })
+        let (before, lookout) = (None, None);
+        Ok(Tree { place, scan, bare, indexed, fresh, options: scanning, seen, cache, before, lookout })
+    }
+
+    /// A destination, and from now on word of what happens in it, if it can be had.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub(super) fn watched(place: Place, profile: Profile, options: &Options) -> Result<Tree, SyncError> {
+        let mut tree = Tree::scan(place, profile, options, true)?;
+        // A tree that is switched is another one each time; and who trusts no index trusts no memory.
+        let may_remember = !options.writing.atomic && !options.checksum && tree.place.only.is_none();
+        if may_remember && tree.options.names_alone_decide() {
+            tree.lookout = Lookout::over(&tree.place, &tree.scan);
+        }
+        Ok(tree)
+    }
+
+    /// A destination that was left, as it is now at `place`: only where something has happened is looked at, if it is
+    /// the same directory, seen in the same way.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub(super) fn again(
+        left: Left,
+        place: Place,
+        profile: Profile,
+        options: &Options,
+    ) -> Result<Tree, SyncError> {
+        let wanted = Tree::wanted(place.clone(), profile, options, true)?;
+        let Left { scan, options: scanning, seen, cache: _, path, inode, lookout } = left;
+        let is_same = (&seen, &path) == (&wanted.seen, &wanted.place.path)
+            && scanning.sees_as(&wanted.options)
+            && wanted.place.inode().is_some_and(|found| found == inode);
+        if !is_same {
+            return Tree::watched(place, profile, options);
+        }
+        let Wanted { place, bare, cache, .. } = wanted;
+        let (lookout, before) = (Some(lookout), None);
+        let (indexed, fresh) = (true, false);
+        let mut tree =
+            Tree { place, scan, bare, indexed, fresh, options: scanning, seen, cache, before, lookout };
+        if tree.lookout.as_mut().is_some_and(Lookout::is_quiet) && tree.scan.stands_alone() {
+            return Ok(tree);
+        }
+        let found = tree.rescan(options)?;
+        tree.replace(found);
+        Ok(tree)
+    }
+
+    /// Lets go of the directory, and of its lock, but not of what is known of it; nothing is if it is not watched.
+    pub(super) fn leave(self) -> Option<Left> {
+        let (inode, lookout) = (self.place.inode()?, self.lookout?);
+        let Tree { place, scan, options, seen, cache, .. } = self;
+        Some(Left { scan, options, seen, cache, path: place.path, inode, lookout })
+    }
+
+    /// Between two rounds: looks at what was watched later than it was looked at, so that the next one need not.
+    ///
+    /// # Errors
+    /// As [`Tree::scan`].
+    pub(super) fn settle(&mut self, options: &Options) -> Result<(), SyncError> {
+        if self.lookout.as_ref().is_some_and(Lookout::is_late) {
+            let found = self.rescan(options)?;
+            self.replace(found);
+            if options.hashes_first() && !self.scan.unknown().is_empty() {
+                self.hash(options);
+            }
+        }
+        Ok(())
     }
 
     /// A source that is known without looking: `root` shows what `scan` says.
@@ -247,7 +380,9 @@ impl Tree {
         scanning.profile = scan.snapshot.profile();
         scanning.params = options.params.clone();
         scanning.threads = options.threads;
-        Tree { place, scan, indexed: true, fresh: true, options: scanning, cache: None, before: None }
+        let (bare, seen) = (place.root.clone(), String::new());
+        let (indexed, fresh, cache, before, lookout) = (true, true, None, None, None);
+        Tree { place, scan, bare, indexed, fresh, options: scanning, seen, cache, before, lookout }
     }
 
     /// A source of which other metadata counts than it was scanned for. Where that makes names or attributes no
@@ -272,9 +407,23 @@ impl Tree {
         Ok(self)
     }
 
-    /// Scans once more, after changes: no root is known then.
-    pub(super) fn rescan(&self, options: &Options) -> Result<Scan, SyncError> {
-        Ok(scan(&self.place.root, None, &self.options, &*options.monitor)?)
+    /// Scans once more, after changes: all of it, and then no root is known; or where something has happened, if that
+    /// is.
+    pub(super) fn rescan(&mut self, options: &Options) -> Result<Scan, SyncError> {
+        let (root, monitor) = (&self.place.root, &*options.monitor);
+        let Some(mut lookout) = self.lookout.take() else {
+            return Ok(scan(root, None, &self.options, monitor)?);
+        };
+        let Some(changed) = lookout.take() else {
+            let index = Index::parse(Index::encode(&self.scan)).ok();
+            let found = scan(root, index.as_ref(), &self.options, monitor)?;
+            // What is watched may be elsewhere by now.
+            self.lookout = Lookout::over(&self.place, &found);
+            return Ok(found);
+        };
+        let found = rescan(root, &self.scan, &changed, &self.options, monitor)?;
+        self.lookout = lookout.reach(&found);
+        Ok(found)
     }
 
     /// Scans a source, reading no file.
@@ -329,11 +478,15 @@ impl Tree {
 
     /// Keeps what is known for the next run. A failure costs the next run time, so it is only told.
     pub fn keep(&self, options: &Options) {
-        let Some(Kept { cache, key, .. }) = self.cache.as_ref().filter(|_| !self.fresh) else { return };
-        let encoded = Index::encode(&self.scan);
-        let root = self.scan.snapshot.root();
-        if let Err(error) = cache.store(key, &encoded, root.as_ref()) {
-            options.monitor.notice(&RelPath::root(), &format!("the index was not kept: {error}"));
+        if let Some(kept) = self.cache.as_ref().filter(|_| !self.fresh) {
+            kept.store(&self.scan, options);
+        }
+    }
+
+    /// Keeps what is known, but of a tree that is watched only now and then.
+    pub(super) fn keep_in_time(&mut self, options: &Options) {
+        if self.lookout.as_mut().is_none_or(Lookout::may_keep) {
+            self.keep(options);
         }
     }
 

@@ -63,12 +63,23 @@ struct State {
     packing: AtomicU64,
     /// The other end has said its last word: it has all that was sent.
     heard: AtomicBool,
+    /// Another session may follow on the link.
+    followed: bool,
 }
 
 impl Outbox {
     /// Whether both ends are in one process.
     pub(super) fn is_local(&self) -> bool {
         self.state.local
+    }
+
+    /// Whoever used `builder` is done: in a session that may be followed by another, which will use its lane.
+    pub(super) fn leave_lane(&self, builder: &mut FrameBuilder) {
+        if self.state.followed
+            && let Some(frame) = builder.end_lane()
+        {
+            let _ = self.frames.send(frame);
+        }
     }
 
     /// The other end has said its last word, so what was sent need not be acknowledged.
@@ -203,13 +214,15 @@ pub(super) struct Use {
     pub(super) blocking: bool,
     pub(super) bandwidth_max: Option<u64>,
     pub(super) receive_max: Option<u64>,
+    /// Whether sessions follow each other.
+    pub(super) followed: bool,
 }
 
 impl Use {
     /// As `options` say, for an end that sends files or does not.
     pub(super) fn new(options: &Options, sender: bool, local: bool) -> Use {
         let Options { compress, bandwidth_max, receive_max, .. } = *options;
-        Use { compress, local, blocking: sender, bandwidth_max, receive_max }
+        Use { compress, local, blocking: sender, bandwidth_max, receive_max, followed: false }
     }
 }
 
@@ -230,6 +243,7 @@ pub(super) fn resume(link: Link, usage: Use, frames: FrameReader) -> Wire {
         stubborn: AtomicUsize::new(0),
         packing: AtomicU64::new(0),
         heard: AtomicBool::new(false),
+        followed: usage.followed,
     });
     let shared = state.clone();
     let writer = std::thread::spawn(move || write(send, &waiting, &shared, usage.bandwidth_max));
@@ -340,6 +354,8 @@ fn read(
     let end = loop {
         loop {
             match frames.next() {
+                // Who sent it is there, and has nothing to say.
+                Ok(Some(payload)) if payload.is_empty() => {}
                 Ok(Some(payload)) => {
                     if arrived.send(Ok(payload)).is_err() {
                         // Nobody listens any more, but the other end may still wait for us to read.

@@ -133,6 +133,18 @@ impl FrameBuilder {
         buffer[4] = PLAIN;
         buffer.into()
     }
+
+    /// The frame that ends this builder's lane, if it was used: from then on another builder may have it.
+    pub fn end_lane(&mut self) -> Option<Bytes> {
+        let lane = self.lane.as_mut()?;
+        let mut frame = vec![0; 4];
+        frame.extend([STREAM, lane.lane]);
+        frame.extend_from_slice(&0_u32.to_le_bytes());
+        lane.end(&mut frame)?.ok()?;
+        let len = (frame.len() - 4) as u32;
+        frame[..4].copy_from_slice(&len.to_le_bytes());
+        Some(frame.into())
+    }
 }
 
 /// Cuts a byte stream, however it was split, into the messages of its frames.

@@ -59,6 +59,25 @@ impl Packer {
         frame.shrink_to_fit();
         Ok(())
     }
+
+    /// Appends the end of the stream to `frame`; `None` if it has not begun.
+    pub(super) fn end(&mut self, frame: &mut Vec<u8>) -> Option<io::Result<()>> {
+        let mut stream = self.stream.take()?;
+        self.level = 0;
+        let start = frame.len();
+        frame.resize(start + GROWTH_MAX, 0);
+        let mut out = OutBuffer::around(&mut frame[start..]);
+        let ended = loop {
+            match stream.finish(&mut out, true) {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let len = out.pos();
+        frame.truncate(start + len);
+        Some(ended)
+    }
 }
 
 impl std::fmt::Debug for Packer {
@@ -94,15 +113,20 @@ impl Unpackers {
         let mut plain = vec![0; len + 1];
         let mut out = OutBuffer::around(&mut plain[..]);
         let mut input = InBuffer::around(packed);
+        let mut ahead = 1;
         while input.pos() < packed.len() {
             let before = (input.pos(), out.pos());
-            stream.run(&mut input, &mut out).map_err(|_| malformed.clone())?;
+            ahead = stream.run(&mut input, &mut out).map_err(|_| malformed.clone())?;
             if (input.pos(), out.pos()) == before {
                 return Err(malformed);
             }
         }
         if out.pos() != len {
             return Err(malformed);
+        }
+        // Nothing is ahead of a stream that has ended: what it held is not kept for the next.
+        if ahead == 0 {
+            self.0[at] = None;
         }
         plain.truncate(len);
         Ok(plain)

@@ -13,7 +13,7 @@ use super::peers::Peers;
 use crate::cli::error::{CODE_SOCKET, one_line};
 use crate::net::{Accepted, LinkStats, PeerId};
 use crate::path::{Escaped, RelPath};
-use crate::sync::serve::{Asked, Module, Served, no_module, serve};
+use crate::sync::serve::{Asked, Host, Module, Served, no_module, serve};
 use crate::sync::{Options, SyncError};
 use crate::transfer::message::Report;
 
@@ -41,9 +41,26 @@ struct Shared {
 #[derive(Default)]
 struct Running {
     next: u64,
-    /// Not held: a link says goodbye when nobody has it any more.
-    links: HashMap<u64, Weak<dyn LinkStats>>,
+    links: HashMap<u64, Client>,
     by_module: HashMap<String, usize>,
+    /// The daemon is to stop: nobody is waited for any longer.
+    is_ending: bool,
+}
+
+/// A client that is served.
+struct Client {
+    /// Not held: a link says goodbye when nobody has it any more.
+    link: Weak<dyn LinkStats>,
+    /// Its session is done, and it may stay for another one.
+    waits: bool,
+}
+
+impl Client {
+    fn leave(&self) {
+        if let Some(link) = self.link.upgrade() {
+            link.abort(CODE_STOPPED, "the server is stopping");
+        }
+    }
 }
 
 impl Sessions {
@@ -58,7 +75,8 @@ impl Sessions {
         Sessions(Arc::new(Shared { services, peers, options, counters, running, ended }))
     }
 
-    /// Serves something else from now on. Sessions that are running go on as they began.
+    /// Serves something else from now on. Sessions that are running go on as they began; of those that follow each other,
+    /// the one that is running does.
     pub(super) fn replace(&self, services: Services) {
         *self.0.services.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(services);
     }
@@ -67,19 +85,21 @@ impl Sessions {
     pub(super) fn start(&self, client: Accepted) -> io::Result<()> {
         let ticket = Ticket::new(self.clone(), &client.link.stats);
         let thread = std::thread::Builder::new().name("session".to_owned());
-        thread.spawn(move || ticket.sessions.0.serve(client)).map(drop)
+        thread.spawn(move || ticket.sessions.0.serve(client, ticket.number)).map(drop)
     }
 
-    /// Waits for running sessions, and ends those that take longer.
+    /// Waits for running sessions, and ends those that take longer; clients that wait for another one are not waited
+    /// for.
     pub(super) fn end(&self, patience: Duration) {
-        let running = self.0.running();
+        let mut running = self.0.running();
+        running.is_ending = true;
+        running.links.values().filter(|client| client.waits).for_each(Client::leave);
         let waited = self.0.ended.wait_timeout_while(running, patience, |running| !running.links.is_empty());
         let (running, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if !running.links.is_empty() {
             tracing::warn!("{} sessions are cut off", running.links.len());
-            let links: Vec<_> = running.links.values().filter_map(Weak::upgrade).collect();
+            running.links.values().for_each(Client::leave);
             drop(running);
-            links.iter().for_each(|link| link.abort(CODE_STOPPED, "the server is stopping"));
             std::thread::sleep(LAST_WORDS);
         }
     }
@@ -121,23 +141,14 @@ impl Shared {
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long a session took is for people")]
-    fn serve(&self, client: Accepted) {
+    fn serve(&self, client: Accepted, number: u64) {
         let Accepted { link, from } = client;
         let (peer, stats, began) = (link.peer, link.stats.clone(), Instant::now());
         let who = peer.map_or_else(String::new, |peer| peer.fingerprint());
-        let mut subject = Subject { asked: None, is_served: false };
-        let mut seat = None;
-        let find = |asked: &Asked| {
-            subject.asked = Some(asked.clone());
-            let (module, connections_max) = self.module(peer.as_ref(), &asked.module)?;
-            subject.is_served = true;
-            seat = Some(self.seat(&asked.module, connections_max)?);
-            let (path, direction) = (&asked.path, subject.direction());
-            let module_name = &asked.module;
-            tracing::info!(peer = who, %from, module = module_name, %path, direction, "session began");
-            Ok(module)
-        };
-        let served = serve(link, find, &self.options);
+        let subject = Subject { asked: None, is_served: false };
+        let mut guest = Guest { shared: self, number, peer, who: who.clone(), from, subject, seat: None };
+        let served = serve(link, &mut guest, &self.options);
+        let Guest { subject, seat, .. } = guest;
         let wire = stats.wire();
         let (report, code) = match &served {
             Ok(Served { report, .. }) => (*report, 0),
@@ -149,6 +160,17 @@ impl Shared {
         self.counters.ended(subject.label(), &outcome);
         drop(seat);
         self.log(&who, from, &subject, &outcome, seconds, served.err());
+    }
+
+    /// Notes that a client may stay for another session, or that it has one.
+    fn note(&self, number: u64, waits: bool) {
+        let mut running = self.running();
+        let is_ending = running.is_ending;
+        let Some(client) = running.links.get_mut(&number) else { return };
+        client.waits = waits;
+        if waits && is_ending {
+            client.leave();
+        }
     }
 
     fn log(
@@ -214,6 +236,38 @@ impl Shared {
     }
 }
 
+/// One who is served.
+struct Guest<'a> {
+    shared: &'a Shared,
+    number: u64,
+    peer: Option<PeerId>,
+    who: String,
+    from: SocketAddr,
+    subject: Subject,
+    /// Kept for all of its sessions.
+    seat: Option<Seat<'a>>,
+}
+
+impl Host for &mut Guest<'_> {
+    fn module(&mut self, asked: &Asked) -> Result<Module, SyncError> {
+        self.shared.note(self.number, false);
+        self.subject.asked = Some(asked.clone());
+        let (module, connections_max) = self.shared.module(self.peer.as_ref(), &asked.module)?;
+        self.subject.is_served = true;
+        if self.seat.is_none() {
+            self.seat = Some(self.shared.seat(&asked.module, connections_max)?);
+            let Guest { who, from, .. } = self;
+            let (path, direction, module) = (&asked.path, self.subject.direction(), &asked.module);
+            tracing::info!(peer = who, %from, module, %path, direction, "session began");
+        }
+        Ok(module)
+    }
+
+    fn waits(&mut self) {
+        self.shared.note(self.number, true);
+    }
+}
+
 /// A place among those who use a module, held until dropped.
 struct Seat<'a> {
     shared: &'a Shared,
@@ -240,7 +294,7 @@ impl Ticket {
         let mut running = sessions.0.running();
         let number = running.next;
         running.next += 1;
-        running.links.insert(number, Arc::downgrade(link));
+        running.links.insert(number, Client { link: Arc::downgrade(link), waits: false });
         drop(running);
         Ticket { sessions, number }
     }

@@ -47,9 +47,9 @@ impl Run {
                 if options.make_path && !options.dry_run {
                     resolve::make_path(&to, &shape)?;
                 }
-                let destination = resolve::destination(&to, &shape, options.dry_run)?;
+                let destination = resolve::destination(&to, &shape, &options)?;
                 options.opened(&shape);
-                let (summary, _) = sync_tree(tree, destination, &options)?;
+                let summary = sync_tree(tree, destination, &options)?;
                 Summary { shape: Some(shape), ..summary }
             }
             Location::Remote { server, remote } => {

@@ -2,7 +2,7 @@
 
 use super::bed::{Bed, path, paths};
 use crate::fs::fault::Op;
-use crate::scan::{Changed, Opener, Scan, Select, rescan};
+use crate::scan::{Changed, Opener, Scan, Select, Side, rescan};
 
 /// Looks again, hashes, and holds it against a scan without an index. Gives the scan and how often it statted.
 fn look(bed: &Bed, before: &Scan, dirs: &[&str], trees: &[&str]) -> (Scan, u64) {
@@ -16,6 +16,9 @@ fn look(bed: &Bed, before: &Scan, dirs: &[&str], trees: &[&str]) -> (Scan, u64) 
     let fresh = bed.fresh();
     assert_eq!(paths(&found), paths(&fresh));
     assert_eq!(found.snapshot.root(), fresh.snapshot.root());
+    if bed.options.side == Side::Receiver {
+        assert_eq!((&found.protected, &found.leftovers), (&fresh.protected, &fresh.leftovers));
+    }
     (found, stats)
 }
 
@@ -187,4 +190,33 @@ fn rules_of_names_alone_leave_the_rest_unlooked_at() {
     let (before, _) = bed.sync();
     let (_, stats) = look(&bed, &before, &[], &[]);
     assert!(stats > 200, "{stats}");
+}
+
+#[test]
+fn a_receiver_looks_only_where_something_changed_and_knows_what_it_must_keep() {
+    for (rule, most) in [("none", 1), ("f1*", 400), ("d7", 21), ("/d3/e/f3", 21)] {
+        let mut bed = wide();
+        bed.options.side = Side::Receiver;
+        bed.options.select = Select::excluding(&[rule.as_bytes()]).unwrap();
+        let (before, _) = bed.sync();
+        let (found, stats) = look(&bed, &before, &[], &[]);
+        // But where something stands that no rule may touch.
+        assert!(stats <= most, "{rule}: {stats}");
+        bed.fs.write("d3/e/f3", b"other").unwrap();
+        bed.fs.write("d3/e/f1new", b"new").unwrap();
+        bed.fs.write("d7/new", b"new").unwrap();
+        bed.wait(1_000_000_000);
+        let (found, _) = look(&bed, &found, &["d3/e", "d7"], &[]);
+        bed.dir("d3/e").remove_file(&super::bed::name("f1new")).unwrap();
+        look(&bed, &found, &["d3/e"], &[]);
+    }
+}
+
+#[test]
+fn what_an_interrupted_run_left_is_found_again() {
+    let mut bed = Bed::new(&[("a/x", b"1"), ("b/.syncline-tmp-1", b"2")]);
+    bed.options.side = Side::Receiver;
+    let (before, _) = bed.sync();
+    assert_eq!(before.leftovers, [path("b/.syncline-tmp-1")]);
+    look(&bed, &before, &[], &[]);
 }

@@ -5,7 +5,7 @@ fn outbox(compress: Compress, local: bool, level: i32) -> (Outbox, Receiver<Byte
     let (frames, sent) = unbounded();
     let (level, stubborn) = (AtomicI32::new(level), AtomicUsize::new(0));
     let (packing, heard) = (AtomicU64::new(0), AtomicBool::new(false));
-    let state = State { compress, local, level, stubborn, packing, heard };
+    let state = State { compress, local, level, stubborn, packing, heard, followed: false };
     (Outbox { frames, state: Arc::new(state) }, sent)
 }
 

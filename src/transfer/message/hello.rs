@@ -173,6 +173,9 @@ pub struct Hello {
     /// How many paths are named, of which alone the session is; they follow at once ([`Message::Named`](super::Message::Named)). None: it is of
     /// everything. At most [`limits::NAMED_MAX`](crate::limits::NAMED_MAX).
     pub named: Option<u32>,
+    /// Rounds may follow on this link: behind `Done` the server waits for [`Message::Again`](super::Message::Again), or
+    /// for the end of the link. Only where the client is the sender, of everything, and not on a dry run.
+    pub rounds: bool,
 }
 
 /// Which names take part: each end applies what binds it to its own tree.

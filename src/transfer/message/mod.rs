@@ -368,6 +368,27 @@ pub struct Report {
     pub bytes_transferred: u64,
 }
 
+impl Report {
+    /// What two sessions did together.
+    pub(crate) fn and(self, other: Report) -> Report {
+        Report {
+            created: self.created.saturating_add(other.created),
+            updated: self.updated.saturating_add(other.updated),
+            deleted: self.deleted.saturating_add(other.deleted),
+            moved: self.moved.saturating_add(other.moved),
+            metadata_only: self.metadata_only.saturating_add(other.metadata_only),
+            bytes_literal: self.bytes_literal.saturating_add(other.bytes_literal),
+            bytes_reused: self.bytes_reused.saturating_add(other.bytes_reused),
+            failed: self.failed.saturating_add(other.failed),
+            created_beside: self.created_beside.and(other.created_beside),
+            deleted_beside: self.deleted_beside.and(other.deleted_beside),
+            root_made: self.root_made || other.root_made,
+            files_transferred: self.files_transferred.saturating_add(other.files_transferred),
+            bytes_transferred: self.bytes_transferred.saturating_add(other.bytes_transferred),
+        }
+    }
+}
+
 /// Names that are no regular files, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beside {
@@ -390,6 +411,15 @@ impl Beside {
             Kind::Symlink => self.symlinks += 1,
             Kind::Special => self.specials += 1,
             Kind::Device => self.devices += 1,
+        }
+    }
+
+    fn and(self, other: Beside) -> Beside {
+        Beside {
+            dirs: self.dirs.saturating_add(other.dirs),
+            symlinks: self.symlinks.saturating_add(other.symlinks),
+            specials: self.specials.saturating_add(other.specials),
+            devices: self.devices.saturating_add(other.devices),
         }
     }
 
@@ -721,6 +751,9 @@ pub enum Message<'a> {
     Links(Bounded<RelPath, LINKS_MAX>),
     /// Sender → receiver: which of these are directories there, in their order.
     Dirs(Bounded<bool, LINKS_MAX>),
+    /// Client → server, when `Done` has come in a session that rounds may follow: the next of them begins, with the same
+    /// wishes. Answered by `Welcome`.
+    Again,
 }
 
 /// Names and values of one inode's attributes, by name.

@@ -120,6 +120,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         references: list(vec![(Purpose::Link, text("../yesterday"))]),
         hash_first: true,
         named: Some(2),
+        rounds: true,
     };
     let tree = Tree {
         root: Some(hash(9)),
@@ -208,6 +209,7 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         },
         Message::Links(list(vec![path("a/link"), path("b")])),
         Message::Dirs(list(vec![true, false])),
+        Message::Again,
     ]
 }
 

@@ -219,6 +219,11 @@ impl Daemon {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Its log so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// A line of its log so far that has this in it.
     pub(crate) fn log_line(&self, part: &str) -> Option<String> {
         self.log.lock().unwrap().lines().find(|line| line.contains(part)).map(str::to_owned)

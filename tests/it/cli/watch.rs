@@ -1,5 +1,7 @@
 //! A destination that is kept in step.
 
+mod far;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -58,6 +60,19 @@ impl Watching {
     pub(super) fn stop(mut self) -> i32 {
         terminate(&self.child);
         self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+/// Waits until a watch ends by itself, trying again and again what ends it, and gives its exit code.
+fn ends(mut watching: Watching, tried: &dyn Fn()) -> i32 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        tried();
+        if let Some(status) = watching.child.try_wait().unwrap() {
+            return status.code().unwrap_or(-1);
+        }
+        assert!(Instant::now() < deadline, "it goes on");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

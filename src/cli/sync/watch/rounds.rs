@@ -2,8 +2,9 @@
 //!
 //! A round looks at what changed, syncs if that is news, and waits for more. The source's scan stays in memory, so
 //! that looking costs the directories in which something happened. Each round has a session of its own, and at its
-//! destination all that any sync has: a lock, two scans, a proof, an index. Between rounds nothing is open but the
-//! source's root and watches.
+//! destination all that any sync has: a lock, two scans, a proof, an index. The scans there look likewise only where
+//! something happened, see [`Follower`]. Between rounds nothing is open but the source's root, watches, and the link to
+//! another machine.
 //!
 //! A directory is watched *before* the look that counts: one that a look finds new is watched and looked at once more.
 //! Everything is looked at where word of changes may have been lost, and again and again where the system has no more
@@ -20,16 +21,19 @@ use crate::cli::format::Format;
 use crate::cli::interrupt::Under;
 use crate::cli::location::Location;
 use crate::cli::report::{self, Course, Voice};
+use crate::cli::ssh::Lifeline;
 use crate::cli::ssh::SshError;
 use crate::cli::{Done, ssh::Far};
 use crate::fs::watch::{Heard, Watches};
 use crate::hash::Hash;
+use crate::net::Link;
 use crate::path::RelPath;
 use crate::scan::Changed;
 use crate::snapshot::DirId;
-use crate::sync::client::{self, Remote, Scanning};
+use crate::sync::client::{Remote, Scanning};
 use crate::sync::resolve::{self, Shape};
-use crate::sync::{HASH_FIRST_BYTES, Summary, SyncError, Tree, sync_tree};
+use crate::sync::rounds::Line;
+use crate::sync::{Follower, HASH_FIRST_BYTES, Options, Summary, SyncError, Tree, sync_round};
 
 /// A change waits for at most so many times the quiet that was asked for.
 const DELAYS_MAX: u32 = 10;
@@ -84,6 +88,8 @@ pub(in super::super) fn run(
         is_blind: false,
         tree: None,
         pending: Pending::Everything,
+        follower: Follower::default(),
+        way: None,
         synced: None,
         identity: None,
         kept: None,
@@ -121,6 +127,10 @@ struct Watch<'a> {
     /// What the source was when it was looked at last; not of a single file.
     tree: Option<(Shape, Tree)>,
     pending: Pending,
+    /// What a destination on this machine was left as.
+    follower: Follower,
+    /// The way to a destination elsewhere, which is waited for there.
+    way: Option<Way>,
     /// What the destination was made, and nothing is left to try again.
     synced: Option<Hash>,
     /// Which directory the source is.
@@ -289,7 +299,12 @@ impl Watch<'_> {
             },
         };
         for dir in dirs {
-            match watches.add(&dir) {
+            let added = watches.add(&dir).or_else(|_| {
+                // The destination has some too, and can be scanned instead.
+                self.follower = Follower::default();
+                watches.add(&dir)
+            });
+            match added {
                 Ok(false) => {}
                 Ok(true) => self.changed(|changed| changed.dir(dir)),
                 Err(error) => {
@@ -335,7 +350,7 @@ impl Watch<'_> {
         }
     }
 
-    fn session(&self, shape: &Shape, tree: Tree) -> anyhow::Result<(Summary, Tree)> {
+    fn session(&mut self, shape: &Shape, tree: Tree) -> anyhow::Result<(Summary, Tree)> {
         let (run, options) = (self.run, &self.run.options);
         // A single file is sent under the name that the destination wants.
         let scanning = |tree: Tree| match shape {
@@ -354,16 +369,19 @@ impl Watch<'_> {
                     }
                     _ => tree,
                 };
-                let (summary, tree) = sync_tree(tree, to, options)?;
+                let (summary, tree) = sync_round(tree, to, &mut self.follower, options)?;
                 (Summary { shape: Some(shape.clone()), ..summary }, tree)
             }
             Location::Remote { server, remote } => {
-                client::push_and_return(run.connect(server)?, remote, scanning(tree)?, options)?
+                let scanning = scanning(tree)?;
+                push(&mut self.way, remote, scanning, options, || Ok((run.connect(server)?, None)))?
             }
             Location::Ssh { host, path } => {
-                let far = Far::start(host, &run.ssh, &run.progress)?;
-                let (link, _lifeline) = run.link(far)?;
-                client::push_and_return(link, &Remote::Account(path.clone()), scanning(tree)?, options)?
+                let (scanning, remote) = (scanning(tree)?, Remote::Account(path.clone()));
+                push(&mut self.way, &remote, scanning, options, || {
+                    let (link, lifeline) = run.link(Far::start(host, &run.ssh, &run.progress)?)?;
+                    Ok((link, Some(lifeline)))
+                })?
             }
             Location::Store { .. } => return Err(stored::no_watch().into()),
         })
@@ -436,4 +454,31 @@ impl Watch<'_> {
         }
         Ok(anything)
     }
+}
+
+/// A link to another machine, and what keeps the far side alive.
+type Way = (Line, Option<Lifeline>);
+
+/// A round on the link of the one before, or on a new one where that is good for no other.
+fn push(
+    way: &mut Option<Way>,
+    remote: &Remote,
+    scanning: Scanning,
+    options: &Options,
+    connect: impl FnOnce() -> anyhow::Result<(Link, Option<Lifeline>)>,
+) -> anyhow::Result<(Summary, Tree)> {
+    let ready = way.take().and_then(|(line, mut lifeline)| {
+        let is_there = lifeline.as_mut().is_none_or(Lifeline::holds);
+        (is_there && line.is_ready(scanning.shape())).then_some((line, lifeline))
+    });
+    let (line, lifeline) = match ready {
+        Some(ready) => ready,
+        None => {
+            let (link, lifeline) = connect()?;
+            (Line::new(link, remote, options)?, lifeline)
+        }
+    };
+    let (summary, tree, line) = line.push(scanning, options)?;
+    *way = Some((line, lifeline));
+    Ok((summary, tree))
 }
