@@ -147,7 +147,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if a blob of it is; [`StoreError::Io`].
     pub fn history(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let (head, _) = self.head()?;
+        self.history_of(self.head()?.0)
+    }
+
+    /// The history of which a head says how it ends.
+    fn history_of(&self, head: Head) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut records = Vec::new();
         for Sealed { blob, count } in &head.history.sealed {
             let name = BlobName { kind: BlobKind::Log, hash: *blob };
@@ -210,7 +214,10 @@ impl Store {
         by: Option<(RefName, crate::net::PeerId)>,
     ) -> Result<Verdict, StoreError> {
         let evidence = |evidence: Box<Evidence>| Ok(Verdict::Evidence(evidence));
-        let mut auditor = match Auditor::new(self.id(), self.tree_head()?, remembered) {
+        // One head: what another writer adds meanwhile is no part of what is audited.
+        let head = self.head()?.0;
+        let tree_head = TreeHead::decode(&head.history.tree_head)?;
+        let mut auditor = match Auditor::new(self.id(), tree_head, remembered) {
             Ok(auditor) => auditor,
             Err(found) => return evidence(found),
         };
@@ -218,7 +225,7 @@ impl Store {
             auditor = auditor.by(name, peer);
         }
         let mut stands = std::collections::BTreeMap::<(String, u64), Hash>::new();
-        for record in self.history()? {
+        for record in self.history_of(head.clone())? {
             let record = match auditor.push(&record) {
                 Ok(record) => record,
                 Err(found) => return evidence(found),
@@ -239,7 +246,6 @@ impl Store {
             }
         }
         let verdict = auditor.finish();
-        let head = self.head()?.0;
         let said = head.names.iter().flat_map(|(name, named)| {
             named.states.iter().map(|state| ((name.clone(), state.sequence), state.root))
         });

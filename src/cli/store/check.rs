@@ -1,5 +1,7 @@
 //! `syncline store check`
 
+use std::collections::{BTreeSet, HashMap};
+
 use indicatif::HumanBytes;
 use serde_json::json;
 
@@ -7,7 +9,9 @@ use super::{At, Opened, damaged, init, progress, say_json};
 use crate::cli::error::one_line;
 use crate::cli::{Done, json, say};
 use crate::hash::Hash;
-use crate::store::{Check, Checked};
+use crate::path::RelPath;
+use crate::snapshot::Node;
+use crate::store::{Broken, Check, Checked, ObjectKind};
 
 /// Check that everything is there that a state needs, and with --read-data that it is what it was.
 ///
@@ -51,21 +55,21 @@ fn tell(at: &At, opened: &Opened, checked: &Checked) -> anyhow::Result<()> {
             false => say(one_line(&format!("damage: {error}")))?,
         }
     }
-    for found in broken {
-        for (name, sequence) in states(opened, &found.root)? {
+    for (root, path, found) in affected(opened, broken)? {
+        for (name, sequence) in states(opened, &root)? {
             if at.json {
                 let mut object = json::event("affected");
                 json::extend(
                     &mut object,
                     json!({
-                        "name": name, "sequence": sequence, "root": found.root.to_string(),
+                        "name": name, "sequence": sequence, "root": root.to_string(),
                         "object": found.object.to_string(), "text": found.error.to_string(),
                     }),
                 );
-                json::path(&mut object, "path", &found.path);
+                json::path(&mut object, "path", &path);
                 say(serde_json::Value::from(object))?;
             } else {
-                say(one_line(&format!("affected: {name}@{sequence} {}: {}", found.path, found.error)))?;
+                say(one_line(&format!("affected: {name}@{sequence} {path}: {}", found.error)))?;
             }
         }
     }
@@ -80,6 +84,32 @@ fn tell(at: &At, opened: &Opened, checked: &Checked) -> anyhow::Result<()> {
     }
     let read = if *bytes > 0 { format!(", {} read", HumanBytes(*bytes)) } else { String::new() };
     say(format_args!("{snapshots} trees, {packs} packs, {objects} objects{read}"))
+}
+
+/// What of each snapshot cannot be read, with the first reason: of every file, not only of the one that was met first.
+fn affected<'a>(opened: &Opened, broken: &'a [Broken]) -> anyhow::Result<Vec<(Hash, RelPath, &'a Broken)>> {
+    let is_of_file = |found: &&Broken| matches!(found.object.kind, ObjectKind::Chunk | ObjectKind::FileNode);
+    let of_files: HashMap<Hash, &Broken> =
+        broken.iter().filter(is_of_file).map(|found| (found.object.hash, found)).collect();
+    let mut affected: Vec<(Hash, RelPath, &Broken)> = Vec::new();
+    let roots: BTreeSet<Hash> = opened.store.names()?.values().flatten().map(|state| state.root).collect();
+    for root in roots {
+        let others = broken.iter().filter(|found| found.root == root && !is_of_file(found));
+        affected.extend(others.map(|found| (root, found.path.clone(), found)));
+        // Of a snapshot whose tree cannot be read, that was told.
+        let Ok(snapshot) = opened.store.snapshot(&root) else { continue };
+        for dir in snapshot.dirs() {
+            for entry in snapshot.entries(dir) {
+                let Node::File { root: Some(file), size, link: None } = &entry.node else { continue };
+                let chunks = opened.store.chunks(file, *size).unwrap_or_default();
+                let needed = std::iter::once(file).chain(chunks.iter().map(|chunk| &chunk.hash));
+                if let Some(found) = needed.into_iter().find_map(|hash| of_files.get(hash)) {
+                    affected.push((root, snapshot.dir_path(dir).join(&entry.name), found));
+                }
+            }
+        }
+    }
+    Ok(affected)
 }
 
 /// The states that have a root: their names and sequences.

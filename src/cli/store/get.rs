@@ -69,6 +69,9 @@ pub(super) fn run(args: &Args) -> Done {
                 written.metadata_only
             ))?;
         }
+        if let Some(damage) = opened.blame(&state.root, &summary.problems) {
+            return Err(damage.into());
+        }
         if summary.code != 0 {
             eprintln!("syncline: error: {} paths could not be made equal", report::failed(&summary));
         }

@@ -33,11 +33,13 @@ use super::error::{CODE_INTEGRITY, of_store};
 use super::progress::Progress;
 use super::{Done, home, json, say};
 use crate::fs::os;
+use crate::hash::Hash;
 use crate::net::{Home, Identity};
 use crate::path::Escaped;
+use crate::snapshot::Node;
 use crate::store::blobs::{Blobs, DirBlobs};
-use crate::store::{Signer, State, Store, StoreError};
-use crate::sync::CODE_PARTIAL;
+use crate::store::{ObjectId, Signer, State, Store, StoreError};
+use crate::sync::{CODE_PARTIAL, Problem};
 
 pub(super) use wanted::Wanted;
 
@@ -139,6 +141,19 @@ impl Opened {
     /// The state that is wanted.
     pub(super) fn find(&self, wanted: &Wanted) -> anyhow::Result<State> {
         wanted.of(&self.store.names()?)
+    }
+
+    /// Why a file of a snapshot could not be read, if the store is to blame: its first damage on these paths.
+    pub(super) fn blame(&self, root: &Hash, problems: &[Problem]) -> Option<StoreError> {
+        let snapshot = self.store.snapshot(root).ok()?;
+        problems.iter().find_map(|problem| {
+            let id = snapshot.find_path(&problem.path)?;
+            let Node::File { root: Some(file), size, .. } = &snapshot.entry(id).node else { return None };
+            let read = self.store.chunks(file, *size).and_then(|chunks| {
+                chunks.iter().try_for_each(|chunk| self.store.get(&ObjectId::chunk(chunk.hash)).map(drop))
+            });
+            read.err().filter(StoreError::is_damage)
+        })
     }
 
     /// This machine's key.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::error::Usage;
 use super::super::location::Location;
+use super::super::report;
 use super::super::ssh::Far;
 use super::super::store::{Opened, Wanted};
 use super::Run;
@@ -64,6 +65,12 @@ impl Run {
                 return Err(Usage::new("SRC and DST are both in a store").hint(hint).into());
             }
         };
+        if !summary.problems.is_empty()
+            && let Some(damage) = opened.blame(&opened.find(wanted)?.root, &summary.problems)
+        {
+            report::problems(&summary.problems);
+            return Err(damage.into());
+        }
         opened.remember()?;
         Ok(summary)
     }

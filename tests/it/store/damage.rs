@@ -21,23 +21,33 @@ fn damaged(damage: impl Fn(&Bench)) -> Bench {
     bench
 }
 
+/// Its name, what it does, and the check that finds it.
+type Case<'a> = (&'a str, &'a dyn Fn(&Bench), &'a [&'a str]);
+
 #[test]
 fn rot_is_told_with_what_it_affects_and_mended() {
     let rot = |bench: &Bench| flip(&largest_pack(bench, "st"), 300_000);
     let gone = |bench: &Bench| fs::remove_file(largest_pack(bench, "st")).unwrap();
-    let cases: [(&str, &dyn Fn(&Bench), &[&str]); 2] =
+    let cases: [Case<'_>; 2] =
         [("rot", &rot, &["check", "st", "--read-data"]), ("gone", &gone, &["check", "st"])];
     for (what, damage, check) in cases {
         let bench = damaged(damage);
         let ran = bench.run(&[&["store"], check].concat());
         assert_eq!(ran.code, 41, "{what}: {}{}", ran.out, ran.err);
-        for name in ["affected: x@0 ", "affected: y@1 "] {
+        for name in ["affected: x@0 large: ", "affected: y@1 large: "] {
             assert!(ran.out.contains(name), "{what}: {}", ran.out);
         }
         let told = bench.run(&[&["store"], check, &["--json"]].concat());
         assert_eq!(last(&told)["fine"], false, "{what}");
-        let ran = bench.run(&["store", "get", "st", "x", "out"]);
-        assert!([23, 41].contains(&ran.code), "{what}: {} {}", ran.code, ran.err);
+        for command in [&["store", "get", "st", "x", "out"][..], &["sync", "store:st#x", "out2"]] {
+            let ran = bench.run(command);
+            assert_eq!(ran.code, 41, "{what}: {}", ran.err);
+            assert!(
+                ran.err.contains("large") && ran.err.contains("hint: `syncline store check`"),
+                "{}",
+                ran.err
+            );
+        }
         let ran = bench.run(&["store", "repair", "st"]);
         assert_eq!(ran.code, 41, "{what}: {}", ran.err);
         assert!(ran.err.contains("are nowhere"), "{what}: {}", ran.err);

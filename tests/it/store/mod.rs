@@ -11,6 +11,7 @@ mod forget;
 mod full;
 mod history;
 mod kill;
+mod power;
 mod sync;
 mod trees;
 mod writers;
