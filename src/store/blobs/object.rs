@@ -124,14 +124,10 @@ impl ObjectBlobs {
         ObjectBlobs::new(store.map_err(|error| invalid(&error.to_string()))?, prefix, Sharing::Service)
     }
 
-    /// The place below `prefix` of a service that is set up already: one that can write under conditions.
-    ///
-    /// # Errors
-    /// What the system says of starting threads.
-    pub fn of_service(store: Arc<dyn ObjectStore>, prefix: &str) -> io::Result<ObjectBlobs> {
-        let prefix = Path::parse(prefix);
-        let prefix = prefix.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        ObjectBlobs::new(store, prefix, Sharing::Service)
+    /// The place below `prefix` of a service that is set up already.
+    #[cfg(test)]
+    fn of_service(store: Arc<dyn ObjectStore>, prefix: &str) -> io::Result<ObjectBlobs> {
+        ObjectBlobs::new(store, Path::parse(prefix).unwrap(), Sharing::Service)
     }
 
     fn directory(path: &FilePath) -> io::Result<ObjectBlobs> {
