@@ -7,8 +7,11 @@
 //! Errors are plain [`io::Error`]s: `NotFound` for a blob that is not there, `UnexpectedEof` for one that ends before the
 //! range. Callers know the blob and the purpose, and add them.
 
+mod cached;
 mod dir;
 mod memory;
+#[cfg(feature = "cloud")]
+mod object;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +24,11 @@ use bytes::Bytes;
 use crate::fs::Time;
 use crate::hash::{Domain, Hash};
 
+pub use cached::Cached;
 pub use dir::DirBlobs;
 pub use memory::MemoryBlobs;
+#[cfg(feature = "cloud")]
+pub use object::ObjectBlobs;
 
 /// What a blob holds, which is the folder that it lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
