@@ -55,6 +55,9 @@ pub(super) fn make(url: &str, settings: &Settings) -> anyhow::Result<Opened> {
 
 /// The place that a URL means, made if it is not there.
 fn new_blobs(url: &str) -> std::io::Result<Arc<dyn Blobs>> {
+    if super::is_remote(url) {
+        return super::cloud(url);
+    }
     let path = Path::new(url);
     let root = match os::open_root(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => os::create_root(path)?,

@@ -33,11 +33,13 @@ use super::error::{CODE_INTEGRITY, of_store};
 use super::progress::Progress;
 use super::{Done, home, json, say};
 use crate::fs::os;
-use crate::hash::Hash;
+use crate::hash::{Domain, Hash};
 use crate::net::{Home, Identity};
 use crate::path::Escaped;
 use crate::snapshot::Node;
 use crate::store::blobs::{Blobs, DirBlobs};
+#[cfg(feature = "cloud")]
+use crate::store::blobs::{Cached, ObjectBlobs};
 use crate::store::{ObjectId, Signer, State, Store, StoreError};
 use crate::sync::{CODE_PARTIAL, Problem};
 
@@ -82,7 +84,7 @@ enum Command {
 /// Which store, and how results are told.
 #[derive(clap::Args)]
 struct At {
-    /// The store: the path of its directory.
+    /// The store: the path of its directory, or s3://BUCKET/PREFIX, gs://…, az://….
     url: String,
 
     /// An object a line.
@@ -212,6 +214,13 @@ fn telling(at: &At, command: impl FnOnce() -> Done) -> Done {
 
 /// The place that a URL means.
 fn blobs(url: &str) -> Result<Arc<dyn Blobs>, StoreError> {
+    if is_remote(url) {
+        return cloud(url).map_err(|source| StoreError::Io {
+            blob: Escaped(url.as_bytes()).to_string(),
+            operation: "open",
+            source,
+        });
+    }
     let opened = os::open_root(Path::new(url)).and_then(DirBlobs::open);
     match opened {
         Ok(blobs) => Ok(Arc::new(blobs)),
@@ -220,6 +229,25 @@ fn blobs(url: &str) -> Result<Arc<dyn Blobs>, StoreError> {
             Err(StoreError::Io { blob: Escaped(url.as_bytes()).to_string(), operation: "open", source })
         }
     }
+}
+
+/// Whether a store is in an object store: anything else is a path.
+fn is_remote(url: &str) -> bool {
+    ["s3://", "gs://", "az://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// The place in an object store that a URL means; its index is kept on this machine too.
+#[cfg(feature = "cloud")]
+fn cloud(url: &str) -> std::io::Result<Arc<dyn Blobs>> {
+    let home = crate::net::home().map_err(std::io::Error::other)?;
+    let folder = Hash::of(Domain::Blob, url.as_bytes()).to_string();
+    let place = Arc::new(ObjectBlobs::open(url)?);
+    Ok(Arc::new(Cached::new(place, home.cache.join("stores").join(folder))))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn cloud(_: &str) -> std::io::Result<Arc<dyn Blobs>> {
+    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no object stores"))
 }
 
 /// This machine's signature, of now.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{BlobInfo, BlobKind, BlobName, Blobs, Head, HeadVersion, WriteLock};
+use super::{BlobInfo, BlobKind, BlobName, Blobs, Head, HeadVersion, Locking};
 use crate::fs::state;
 use crate::hash::Hash;
 
@@ -129,7 +129,7 @@ impl Blobs for Cached {
         self.place.put_settings(bytes)
     }
 
-    fn lock(&self) -> io::Result<Result<Option<Box<dyn WriteLock>>, Option<u32>>> {
+    fn lock(&self) -> io::Result<Locking> {
         self.place.lock()
     }
 

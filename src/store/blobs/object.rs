@@ -36,7 +36,7 @@ use object_store::{
 };
 use tokio::runtime::Runtime;
 
-use super::{BlobInfo, BlobKind, BlobName, Blobs, HEAD_BYTES_MAX, Head, HeadVersion, WriteLock};
+use super::{BlobInfo, BlobKind, BlobName, Blobs, HEAD_BYTES_MAX, Head, HeadVersion, Locking, WriteLock};
 use crate::fs::{DirRef, Time, os, state};
 use crate::hash::{Domain, Hash};
 
@@ -373,15 +373,18 @@ impl Blobs for ObjectBlobs {
         }
     }
 
-    fn lock(&self) -> io::Result<Result<Option<Box<dyn WriteLock>>, Option<u32>>> {
+    fn lock(&self) -> io::Result<Locking> {
         match &self.sharing {
-            Sharing::Service => Ok(Ok(None)),
+            Sharing::Service => Ok(Locking::Shared),
             Sharing::Directory(path, _) => {
                 // The lock that a directory's other writers take.
                 let path = path.join(BlobKind::Pack.folder());
                 state::create_dir_all(&path, 0o700)?;
                 let folder = os::open_root(&path)?;
-                Ok(folder.try_lock()?.map(|()| Some(Box::new(Locked { _folder: folder }) as _)))
+                Ok(match folder.try_lock()? {
+                    Ok(()) => Locking::Held(Box::new(Locked { _folder: folder })),
+                    Err(pid) => Locking::Taken(pid),
+                })
             }
         }
     }

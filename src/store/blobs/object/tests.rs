@@ -48,10 +48,12 @@ fn a_directory_conforms_and_is_the_same_to_others() {
     let (head, theirs) = (blobs.head().unwrap().unwrap(), other.head().unwrap().unwrap());
     assert_eq!((head.bytes, head.version), (theirs.bytes, theirs.version));
 
-    let lock = blobs.lock().unwrap().unwrap();
-    assert!(blobs.lock().unwrap().is_err() && other.lock().unwrap().is_err(), "one writer at a time");
+    let is_taken = |blobs: &dyn Blobs| matches!(blobs.lock().unwrap(), Locking::Taken(_));
+    let lock = blobs.lock().unwrap();
+    assert!(matches!(lock, Locking::Held(_)));
+    assert!(is_taken(&blobs) && is_taken(&other), "one writer at a time");
     drop(lock);
-    assert!(other.lock().unwrap().is_ok());
+    assert!(!is_taken(&other));
 }
 
 #[test]
