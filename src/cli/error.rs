@@ -212,8 +212,16 @@ fn of_bootstrap(error: &BootstrapError) -> u8 {
     }
 }
 
-fn hint(error: &anyhow::Error) -> Option<String> {
-    let store = of_store(error).and_then(|error| match error {
+/// What helps with a store.
+fn store_hint(error: &anyhow::Error) -> Option<&'static str> {
+    let evidence = error.chain().find_map(|cause| cause.downcast_ref::<Evidence>());
+    if let Some(Evidence::Forked { .. } | Evidence::RolledBack { .. }) = evidence {
+        return Some(
+            "if the store was put back from a copy, remove the file with its id from stores/ beside known_hosts; \
+             if not, someone has changed it",
+        );
+    }
+    match of_store(error)? {
         StoreError::Locked { .. } => Some("--wait SECONDS waits for it"),
         StoreError::None => Some("`syncline store init` makes one"),
         StoreError::NoSuchName(_) => Some("`syncline store ls` tells what there is"),
@@ -221,15 +229,11 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             Some("`syncline store check` tells what it means, `syncline store repair` mends what it can")
         }
         _ => None,
-    });
-    let seen = error.chain().filter_map(|cause| cause.downcast_ref::<Evidence>()).map(|evidence| match evidence {
-        Evidence::Forked { .. } | Evidence::RolledBack { .. } => Some(
-            "if the store was put back from a copy, remove the file with its id from stores/ beside known_hosts; if not, \
-             someone has changed it",
-        ),
-        _ => None,
-    });
-    if let Some(hint) = store.or_else(|| seen.flatten().next()) {
+    }
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(hint) = store_hint(error) {
         return Some(hint.to_owned());
     }
     error.chain().find_map(|cause| {

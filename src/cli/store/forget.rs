@@ -13,8 +13,8 @@ use crate::store::{Keep, State, StoreError};
 
 /// Forget states of names by rules, or one state: what they alone need goes with the next gc.
 ///
-/// A state stays if any rule keeps it. Without a rule only a state that is named is forgotten. Days are those of this machine's
-/// time zone.
+/// A state stays if any rule keeps it. Without a rule only a state that is named is forgotten. Days are those of this
+/// machine's time zone.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

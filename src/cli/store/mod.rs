@@ -51,11 +51,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// Keep snapshots of directories in a store, each chunk of them once.
 ///
 /// A state of a name is written NAME for the newest, NAME@SEQUENCE by its number, NAME@WHEN for the newest that is not
-/// after a time (2026-11-23, 16:30, 2026-11-23T16:30:05, as this machine's clocks have it), NAME#ROOT by its root, of which
-/// the first 8 digits do.
+/// after a time (2026-11-23, 16:30, 2026-11-23T16:30:05, as this machine's clocks have it), NAME#ROOT by its root, of
+/// which the first 8 digits do.
 ///
-/// Exit codes: 0 done and durable; 1 usage; 11 files of this machine, or another process is writing; 23 some paths failed,
-/// or there is no such name; 40 the history is not the one that was seen before; 41 damage.
+/// Exit codes: 0 done and durable; 1 usage; 11 files of this machine, or another process is writing; 23 some paths
+/// failed, or there is no such name; 40 the history is not the one that was seen before; 41 damage.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

@@ -13,8 +13,8 @@ use crate::sync::{CODE_PARTIAL, Options, Place, Problem, stored};
 
 /// Put a directory as the newest state of a name.
 ///
-/// Everything of it is kept that this process can read: owners, modes, times, extended attributes, ACLs, links, devices. What the
-/// store has already is not stored again, and what has not changed since it was last put is not read.
+/// Everything of it is kept that this process can read: owners, modes, times, extended attributes, ACLs, links, devices.
+/// What the store has already is not stored again, and what has not changed since it was last put is not read.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
