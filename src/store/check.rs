@@ -154,9 +154,7 @@ impl Store {
         checked.objects += rows.len() as u64;
         let chosen = name.hash.prefix().wrapping_add(how.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)) % 100;
         if chosen < u64::from(how.read_percent) {
-            if let Err(error) = self.check_blob(info, checked).map(drop) {
-                return Err(error);
-            }
+            self.check_blob(info, checked)?;
             checked.bytes += info.len;
             for placed in &contents.placed {
                 let start = u64::from(placed.offset);

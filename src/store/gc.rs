@@ -64,11 +64,11 @@ impl Store {
     /// [`StoreError::Missing`] or [`StoreError::Damaged`] if a node of a snapshot cannot be read: what is below it is not
     /// known, and nothing is removed. [`StoreError::Locked`], [`StoreError::Contended`], [`StoreError::Io`].
     pub fn collect(&self, how: &Collect) -> Result<Collected, StoreError> {
-        let writer = self.writer()?;
-        if !how.dry_run {
-            self.remove_condemned()?;
-        }
         for _ in 0..TRIES {
+            let writer = self.writer()?;
+            if !how.dry_run {
+                self.remove_condemned()?;
+            }
             let (head, _) = self.head()?;
             let roots: HashSet<Hash> = head.roots().collect();
             let mut walk = Walk::new(self);
@@ -103,7 +103,7 @@ impl Store {
             }
             collected.rewritten = writer.finish()?.stored;
             let done = self.change_head(|head| {
-                if head.roots().any(|root| !roots.contains(&root)) {
+                if head.collections != writer.collections || head.roots().any(|root| !roots.contains(&root)) {
                     return Ok(false);
                 }
                 head.collections += 1;

@@ -1,9 +1,9 @@
 //! Trees → chunks stored once each; any snapshot of them back, whole, proven and by name.
 //!
-//! A [`Store`] keeps [objects](object): chunks, the nodes of files' and directories' trees, snapshots. Each is named by its
-//! digest, kept once whoever put it, and proven when it is read. Objects lie in [records](record), records in [packs](pack),
-//! packs in a [place](blobs): a directory, memory, an object store. An [index] says where each object is and can be made
-//! again from the packs. Only the [head] ever changes: names, and the states of each that are kept.
+//! A [`Store`] keeps objects: chunks, the nodes of files' and directories' trees, snapshots. Each is named by its
+//! digest, kept once whoever put it, and proven when it is read. Objects lie in records, records in packs,
+//! packs in a [place](blobs): a directory, memory, an object store. An index says where each object is and can be made
+//! again from the packs. Only the head ever changes: names, and the states of each that are kept.
 //!
 //! | module | in → out |
 //! |---|---|
@@ -130,7 +130,8 @@ pub use self::settings::{LEVEL, Settings};
 pub use self::stats::Stats;
 pub use self::view::StoredTree;
 pub use self::walk::Broken;
-pub use self::write::{Added, PACK_BYTES, Writer};
+use self::write::Writer;
+pub use self::write::{Added, PACK_BYTES};
 
 /// How often a change of the head is tried while others change it too.
 const HEAD_TRIES: u32 = 50;
@@ -360,7 +361,11 @@ impl Store {
         Err(StoreError::Contended { tries: HEAD_TRIES })
     }
 
-    fn lock(&self) -> Result<Option<Box<dyn WriteLock>>, StoreError> {
+    /// Keeps other processes from writing for as long as what it returns lives; `None` where several may write at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::Io`].
+    pub fn lock(&self) -> Result<Option<Box<dyn WriteLock>>, StoreError> {
         match self.blobs.lock().map_err(StoreError::place("packs", "lock"))? {
             Locking::Held(lock) => Ok(Some(lock)),
             Locking::Shared => Ok(None),

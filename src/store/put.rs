@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::Io`].
-    pub fn writer(&self) -> Result<Writer<'_>, StoreError> {
+    pub(super) fn writer(&self) -> Result<Writer<'_>, StoreError> {
         Writer::new(self)
     }
 
@@ -123,8 +123,10 @@ impl Store {
         scan: &mut Scan,
         options: &PutOptions<'_>,
     ) -> Result<Snapshot, StoreError> {
-        let lost = !self.head()?.0.lost.is_empty();
-        let files = lacking(writer, scan, lost)?;
+        // Where others collect beside this, a node may be there whose writer has yet to learn that what is below it went; and
+        // something below one may be lost. Then each object is looked for, not only the first of those that name others.
+        let closed = !self.blobs.is_shared() && self.head()?.0.lost.is_empty();
+        let files = lacking(writer, scan, closed)?;
         let read = Reading {
             store: self,
             writer,
@@ -148,6 +150,12 @@ impl Store {
                 Err(error) => scan.errors.push(error),
             }
         }
+        if !closed {
+            let ids = scan.snapshot.dirs().flat_map(|dir| scan.snapshot.counted(dir)).map(|(id, _)| id);
+            for chunks in ids.filter_map(|id| scan.chunks(id)).filter(|chunks| chunks.len() > 1) {
+                put_file_nodes(&mut lane, chunks)?;
+            }
+        }
         scan.refresh();
         let whole = scan.snapshot.root().is_some();
         let snapshot = if whole { scan.snapshot.clone() } else { known_only(&scan.snapshot) };
@@ -156,7 +164,7 @@ impl Store {
                 lane.put(&ObjectId::attributes(id), &encode_attributes(&set))?;
             }
         }
-        for dir in dirs_lacking(writer, &snapshot, lost)?.into_iter().rev() {
+        for dir in dirs_lacking(writer, &snapshot, closed)?.into_iter().rev() {
             for (full, bytes) in encode_dir(&snapshot, dir).into_iter().flatten() {
                 lane.put(&ObjectId::dir_node(full), &bytes)?;
             }
@@ -169,15 +177,15 @@ impl Store {
     }
 }
 
-/// Directories that the store has not, parents first. What it has, it has with all below, unless something was `lost`.
-fn dirs_lacking(writer: &Writer<'_>, snapshot: &Snapshot, lost: bool) -> Result<Vec<DirId>, StoreError> {
+/// Directories that the store may lack, parents first. If it is `closed`, one that it has it has with all below.
+fn dirs_lacking(writer: &Writer<'_>, snapshot: &Snapshot, closed: bool) -> Result<Vec<DirId>, StoreError> {
     let mut has = vec![false; snapshot.dir_count() as usize];
     let mut lacking = Vec::new();
     for dir in snapshot.dirs() {
         let above = dir != DirId::ROOT && has[snapshot.parent(dir).0 as usize];
         let digests = snapshot.digests(dir);
         has[dir.0 as usize] =
-            !lost && (above || digests.map_or(Ok(false), |digests| writer.had(&digests.full))?);
+            closed && (above || digests.map_or(Ok(false), |digests| writer.had(&digests.full))?);
         if !has[dir.0 as usize] {
             lacking.push(dir);
         }
@@ -186,18 +194,18 @@ fn dirs_lacking(writer: &Writer<'_>, snapshot: &Snapshot, lost: bool) -> Result<
 }
 
 /// Files that are to be read, by number, with their lengths.
-fn lacking(writer: &Writer<'_>, scan: &Scan, lost: bool) -> Result<Vec<(EntryId, u64)>, StoreError> {
+fn lacking(writer: &Writer<'_>, scan: &Scan, closed: bool) -> Result<Vec<(EntryId, u64)>, StoreError> {
     let mut files = Vec::new();
-    for dir in dirs_lacking(writer, &scan.snapshot, lost)? {
+    for dir in dirs_lacking(writer, &scan.snapshot, closed)? {
         for (id, entry) in scan.snapshot.counted(dir) {
             let Node::File { size, root, link: None } = &entry.node else { continue };
-            let mut has = root.map_or(Ok(false), |root| writer.had(&root))?;
-            if has && lost {
-                let chunks = scan.chunks(id);
-                has = chunks.is_some();
-                for chunk in chunks.into_iter().flatten() {
-                    has = has && writer.had(&chunk.hash)?;
-                }
+            let mut has = match root {
+                Some(root) if closed => writer.had(root)?,
+                Some(_) => scan.chunks(id).is_some(),
+                None => false,
+            };
+            for chunk in scan.chunks(id).filter(|_| has && !closed).into_iter().flatten() {
+                has = has && writer.had(&chunk.hash)?;
             }
             if !has {
                 files.push((id, *size));
@@ -401,7 +409,7 @@ impl Reading<'_> {
             let join = |thread: std::thread::ScopedJoinHandle<'_, std::io::Result<()>>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            threads.into_iter().map(join).collect()
+            threads.into_iter().try_for_each(join)
         })
     }
 }

@@ -35,7 +35,7 @@ pub struct Added {
 }
 
 /// Adds objects to a store. Dropped without [`Writer::finish`], it leaves packs that nothing refers to.
-pub struct Writer<'a> {
+pub(super) struct Writer<'a> {
     store: &'a Store,
     /// How often packs had been given up when this writer began.
     pub(super) collections: u64,
@@ -44,7 +44,14 @@ pub struct Writer<'a> {
     claimed: [Mutex<HashSet<Hash>>; SHARDS],
     /// Chunks, and what names them.
     packs: [Mutex<Builder>; 2],
-    done: Mutex<(Vec<(Hash, Vec<Placed>)>, Added)>,
+    written: Mutex<Written>,
+}
+
+/// Packs that are written and in no run of the index yet.
+#[derive(Default)]
+struct Written {
+    packs: Vec<(Hash, Vec<Placed>)>,
+    added: Added,
 }
 
 impl<'a> Writer<'a> {
@@ -63,7 +70,7 @@ impl<'a> Writer<'a> {
             _lock: lock,
             claimed: Default::default(),
             packs: Default::default(),
-            done: Mutex::default(),
+            written: Mutex::default(),
         })
     }
 
@@ -114,14 +121,13 @@ impl<'a> Writer<'a> {
     fn write(&self, builder: &mut Builder) -> Result<(), StoreError> {
         let Some(pack) = builder.finish() else { return Ok(()) };
         self.store.blobs.put(&pack.name, &pack.bytes).map_err(StoreError::io(&pack.name, "write"))?;
-        let mut done = locked(&self.done);
-        let rows = pack.placed.iter().flat_map(|placed| &placed.rows);
-        for row in rows {
-            done.1.objects += 1;
-            done.1.raw += row.len as u64;
+        let mut written = locked(&self.written);
+        for row in pack.placed.iter().flat_map(|placed| &placed.rows) {
+            written.added.objects += 1;
+            written.added.raw += row.len as u64;
         }
-        done.1.stored += pack.bytes.len() as u64;
-        done.0.push((pack.name.hash, pack.placed));
+        written.added.stored += pack.bytes.len() as u64;
+        written.packs.push((pack.name.hash, pack.placed));
         Ok(())
     }
 
@@ -132,13 +138,13 @@ impl<'a> Writer<'a> {
     pub(super) fn finish(&self) -> Result<Added, StoreError> {
         self.flush(false)?;
         self.flush(true)?;
-        let (done, added) = std::mem::take(&mut *locked(&self.done));
+        let Written { packs, added } = std::mem::take(&mut *locked(&self.written));
         let locate = |hash: &Hash| -> Locator { self.store.locate(hash) };
         let source = self.store.source(&locate);
         // Packs that an interrupted writer left are in no run yet.
         let mut made = Made::default();
-        done.iter().for_each(|(pack, placed)| made.add(source, *pack, placed));
-        if !done.is_empty() {
+        packs.iter().for_each(|(pack, placed)| made.add(source, *pack, placed));
+        if !packs.is_empty() {
             index::commit(source, &self.index, made)?;
             self.store.refresh()?;
         }

@@ -182,7 +182,7 @@ impl Opened {
             match change() {
                 Err(error) if is_locked(&error) && !is_over() => {
                     // The lock is tried alone until it is free: a change may have much to do before it asks for it.
-                    while !is_over() && matches!(self.store.writer(), Err(StoreError::Locked { .. })) {
+                    while !is_over() && matches!(self.store.lock(), Err(StoreError::Locked { .. })) {
                         std::thread::sleep(TICK);
                     }
                 }

@@ -20,7 +20,7 @@ fn a_second_writer_is_told_who_writes_and_readers_are_not_held_up() {
     let bench = bench();
     put(&bench, "x");
     let store = open(&bench);
-    let writer = store.writer().unwrap();
+    let writer = store.lock().unwrap();
     let commands: [&[&str]; 5] = [
         &["put", "st", "x", "src"],
         &["tag", "st", "x", "t"],
@@ -43,7 +43,7 @@ fn a_second_writer_is_told_who_writes_and_readers_are_not_held_up() {
 fn a_writer_waits_if_it_is_told_so() {
     let bench = bench();
     let store = open(&bench);
-    let writer = store.writer().unwrap();
+    let writer = store.lock().unwrap();
     std::thread::scope(|threads| {
         let waiting = threads.spawn(|| ok(&bench, &["put", "st", "x", "src", "--wait", "600"]));
         std::thread::sleep(Duration::from_millis(300));
