@@ -103,8 +103,8 @@ impl Stage {
             commit.staged = (0..).zip(lock(&self.made).iter()).map(|(at, made)| (made.inode, at)).collect();
         }
         let mut renames = std::mem::take(&mut *lock(&self.renames));
-        // By directory, so that each is opened once.
-        renames.sort_by_key(|rename| rename.dir);
+        // By directory, so that each is opened once; by name, so that of two that fold into one always the same is first.
+        renames.sort_by(|a, b| (a.dir, &a.name).cmp(&(b.dir, &b.name)));
         let visible = !renames.is_empty() || !finale.moves.is_empty();
         let backed_up = commit.back_up(&mut renames, finale)?;
         if visible || backed_up {

@@ -162,8 +162,8 @@ fn of_two_names_that_fold_into_one_the_first_is_made_and_the_second_named() {
     check(&[("A", upper.clone()), ("a", lower.clone()), ("z", z.clone())], &there, "A", "a");
     let there = [("a", lower.clone()), ("z", old.clone())];
     check(&[("A", upper.clone()), ("a", lower.clone()), ("z", z.clone())], &there, "a", "A");
-    // A file and a directory, which is put in its place first.
-    check(&[("A", upper), ("a/f", lower), ("z", z)], &[("z", old)], "a/f", "A");
+    // A file and a directory.
+    check(&[("A", upper), ("a/f", lower), ("z", z)], &[("z", old)], "A", "a");
 }
 
 #[test]

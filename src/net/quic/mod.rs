@@ -52,6 +52,10 @@ const MTU_MAX: u16 = 6500;
 /// with its default of ten packets, probes for a larger MTU could keep a short session from ever closing.
 const INITIAL_WINDOW_BYTES: u64 = 48 << 10;
 
+/// What a round trip is taken for until one was measured: a first packet that is lost is sent again after three times
+/// this. RFC 9002 §6.2.2 recommends 333 ms, with which four losses in a row are ten seconds.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
 /// How long an end that failed waits for its last word to be sent.
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -100,7 +104,7 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(5),
             stall: Some(Duration::from_secs(65)),
-            handshake: Duration::from_secs(10),
+            handshake: Duration::from_secs(20),
             retry_above: 32,
             half_open_max: 512,
             connections_max: 256,
@@ -231,6 +235,7 @@ fn transport(limits: &Limits, near: bool, streams: u8) -> TransportConfig {
         .receive_window(limits.connection_window_bytes.into())
         .send_window(limits.send_window_bytes)
         .crypto_buffer_size(16 << 10)
+        .initial_rtt(INITIAL_RTT)
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(limits.keep_alive))
         .initial_mtu(if near { MTU_MAX } else { MTU_MIN })

@@ -47,11 +47,11 @@ impl Far {
     }
 
     /// There and back again; both trees must be what the source is.
-    fn both_ways(&self, with: &[&str]) {
+    fn both_ways(&self, run: impl Fn(&Bench, &[&str]), with: &[&str]) {
         let url = self.url();
-        self.bench.ok(&[&["sync", "--accept-new", "--no-compress"], with, &["src/", &url]].concat());
+        run(&self.bench, &[&["sync", "--accept-new", "--no-compress"], with, &["src/", &url]].concat());
         self.bench.assert_equal("src", "store/in");
-        self.bench.ok(&[&["sync", "--no-compress"], with, &[&url, "back"]].concat());
+        run(&self.bench, &[&["sync", "--no-compress"], with, &[&url, "back"]].concat());
         self.bench.assert_equal("src", "back");
     }
 }
@@ -104,7 +104,7 @@ fn a_network_that_is_dead_for_ever_is_a_timeout_and_the_next_run_goes_on() {
 fn a_client_whose_address_changes_goes_on() {
     let path = Path { event: Some((MIDDLE, Event::Rebound)), ..Path::default() };
     let Some(far) = Far::new(path, FILE_BYTES) else { return };
-    far.both_ways(&[]);
+    far.both_ways(|bench, args| drop(bench.ok(args)), &[]);
     assert!(far.relay.events() >= 4, "{} changes", far.relay.events());
 }
 
@@ -120,7 +120,13 @@ fn loss_reordering_duplicates_and_small_packets_change_no_byte() {
         ..Path::default()
     };
     let Some(far) = Far::new(path, FILE_BYTES / 4) else { return };
-    far.both_ways(&["--timeout=60"]);
+    // Where a packet in three has no answer, a handshake in some hundreds takes longer than a server lets it.
+    let within_two_runs = |bench: &Bench, args: &[&str]| {
+        let first = bench.run(args).code;
+        let code = if [10, 30].contains(&first) { bench.run(args).code } else { first };
+        assert_eq!(code, 0, "{args:?}");
+    };
+    far.both_ways(within_two_runs, &["--timeout=60"]);
 }
 
 /// Row 25. Over ssh: `cli::ssh::without_udp_the_session_goes_over_ssh_and_says_so`.
