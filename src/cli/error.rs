@@ -18,6 +18,7 @@ use std::io;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::ssh::SshError;
+use super::store;
 use super::sync::instead::instead;
 use crate::net::NetError;
 use crate::net::bootstrap::BootstrapError;
@@ -225,6 +226,7 @@ fn store_hint(error: &anyhow::Error) -> Option<&'static str> {
         StoreError::Locked { .. } => Some("--wait SECONDS waits for it"),
         StoreError::None => Some("`syncline store init` makes one"),
         StoreError::NoSuchName(_) => Some("`syncline store ls` tells what there is"),
+        error if store::wants_hint(error) => Some(store::HINT),
         error if error.is_damage() => {
             Some("`syncline store check` tells what it means, `syncline store repair` mends what it can")
         }

@@ -3,8 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::blobs::{BlobInfo, BlobKind, BlobName};
+use super::head::Head;
 use super::pack;
-use super::record::Record;
+use super::record::{Record, Seal};
+use super::seal::{Secret, Wrapped};
+use super::settings::Written;
 use super::walk::{Broken, Walk};
 use super::{ObjectId, ObjectKind, Store, StoreError, pack_name};
 use crate::hash::Hash;
@@ -359,29 +362,56 @@ impl Store {
     }
 }
 
-/// Takes the head, if it is damaged, from another copy of the store: names that changed since that copy was made are lost.
-/// Whether it was.
+/// What was taken from another copy of a store, so that it can be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reopened {
+    /// The settings were.
+    pub settings: bool,
+    /// The head was: names that changed since the copy was made are lost.
+    pub head: bool,
+}
+
+/// Takes settings and head, as far as they are damaged, from another copy of the store, whose key `unlock` opens.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] if the other copy's is too, or is of another store; [`StoreError::Io`].
-pub fn mend_head(
+/// [`StoreError::Damaged`] if nothing that is whole says that both are of one store; [`StoreError::Io`].
+pub fn reopen(
     blobs: &dyn super::blobs::Blobs,
     other: &dyn super::blobs::Blobs,
-) -> Result<bool, StoreError> {
+    unlock: impl FnOnce(&Wrapped) -> Result<Secret, StoreError>,
+) -> Result<Reopened, StoreError> {
     let settings = |blobs: &dyn super::blobs::Blobs| {
         let bytes = blobs.settings().map_err(StoreError::place("settings", "read"))?;
-        super::settings::Written::decode(&bytes)
+        Written::decode(&bytes)
     };
-    let head = blobs.head().map_err(StoreError::place("head", "read"))?;
-    let damaged = |head: &super::blobs::Head| super::Head::decode(&head.bytes, None).is_err();
-    if head.as_ref().is_some_and(|head| !damaged(head)) {
-        return Ok(false);
+    let head = |blobs: &dyn super::blobs::Blobs| blobs.head().map_err(StoreError::place("head", "read"));
+    let (own, theirs) = (settings(blobs), settings(other)?);
+    let seal = theirs.key(unlock)?.map(|key| key.secret.sealer());
+    let seal = seal.as_ref().map(|seal| seal as &dyn Seal);
+    let (own_head, their_head) = (head(blobs)?, head(other)?);
+    let of_them = |head: &Option<super::blobs::Head>| {
+        let decoded = head.as_ref().and_then(|head| Head::decode(&head.bytes, seal).ok());
+        decoded.is_some_and(|head| head.store == theirs.store)
+    };
+    let mut mended = Reopened::default();
+    match &own {
+        Ok(own) if own.store == theirs.store => {}
+        Err(error) if error.is_damage() && of_them(&own_head) => {
+            blobs.replace_settings(&theirs.encode()?).map_err(StoreError::place("settings", "write"))?;
+            mended.settings = true;
+        }
+        Err(error) if !error.is_damage() => return own.map(|_| mended),
+        _ => {
+            return Err(StoreError::damaged(&"the store", "and nothing says that the other is a copy of it"));
+        }
     }
-    if settings(blobs)?.store != settings(other)?.store {
-        return Err(StoreError::damaged(&"head", "and the other store is none of the same"));
+    if of_them(&own_head) {
+        return Ok(mended);
     }
-    let whole = other.head().map_err(StoreError::place("head", "read"))?.filter(|head| !damaged(head));
-    let whole = whole.ok_or_else(|| StoreError::damaged(&"head", "and so is the other's"))?;
-    let replaced = blobs.replace_head(head.as_ref().map(|head| &head.version), &whole.bytes);
-    Ok(replaced.map_err(StoreError::place("head", "write"))?.is_some())
+    let Some(whole) = their_head.filter(|head| of_them(&Some(head.clone()))) else {
+        return Err(StoreError::damaged(&"the head", "and so is the other's"));
+    };
+    let replaced = blobs.replace_head(own_head.as_ref().map(|head| &head.version), &whole.bytes);
+    mended.head = replaced.map_err(StoreError::place("head", "write"))?.is_some();
+    Ok(mended)
 }

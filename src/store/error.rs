@@ -5,6 +5,7 @@ use std::io;
 use super::ObjectId;
 use super::blobs::BlobName;
 use super::log::LogError;
+use super::seal::SealError;
 use crate::hash::Hash;
 
 /// Why a store's operation failed.
@@ -69,6 +70,12 @@ pub enum StoreError {
     /// What is no part of a history.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The store is encrypted, and was opened without its passphrase or key file.
+    #[error("the store is encrypted")]
+    Encrypted,
+    /// The store cannot be opened with what was given.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// There is no such name, or no such state of it.
     #[error("there is no {0}")]
     NoSuchName(String),
@@ -131,7 +138,13 @@ impl StoreError {
             StoreError::Version { .. } => 2,
             StoreError::NoSuchName(_) | StoreError::None => 23,
             StoreError::Log(LogError::Text { .. } | LogError::TooMany { .. } | LogError::List { .. }) => 1,
-            StoreError::Log(_) => 41,
+            StoreError::Encrypted
+            | StoreError::Seal(
+                SealError::NeedsPassphrase | SealError::NeedsKeyFile | SealError::Cost { .. },
+            ) => 1,
+            StoreError::Seal(SealError::WrongPassphrase | SealError::WrongKeyFile) => 40,
+            StoreError::Seal(SealError::Version { .. }) => 2,
+            StoreError::Log(_) | StoreError::Seal(SealError::Malformed | SealError::Forged) => 41,
             _ => 11,
         }
     }

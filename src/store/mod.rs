@@ -114,11 +114,12 @@ use self::blocks::Blocks;
 use self::head::Head;
 use self::index::{Index, Location, Locator};
 use self::record::{Record, Seal};
+use self::seal::{Key, Sealer, Secret, Wrapped};
 use self::settings::Written;
 use crate::chunk::Params;
 use crate::hash::Hash;
 
-pub use self::check::{Check, Checked, Mended, mend_head};
+pub use self::check::{Check, Checked, Mended, Reopened, reopen};
 pub use self::error::StoreError;
 pub use self::gc::{Collect, Collected};
 pub use self::head::State;
@@ -141,7 +142,9 @@ pub struct Store {
     blobs: Arc<dyn Blobs>,
     settings: Written,
     params: Params,
-    seal: Option<Box<dyn Seal>>,
+    key: Option<Key>,
+    seal: Option<Sealer>,
+    locator: Option<seal::Locator>,
     index: RwLock<Arc<Index>>,
     blocks: Blocks,
 }
@@ -157,11 +160,16 @@ impl Store {
         settings: &Settings,
         by: Signer<'_>,
     ) -> Result<Store, StoreError> {
+        let (key, params) = (settings.key.clone(), settings.params.clone());
+        let params = match &key {
+            Some(key) => params.with_key(key.secret.chunking_key()),
+            None => params,
+        };
         let written = Written {
             store: id,
-            params: settings.params.to_bytes(),
+            params: params.to_bytes(),
             level: settings.level.clamp(1, 19) as u8,
-            wrapped: Vec::new(),
+            wrapped: key.as_ref().map_or_else(Vec::new, |key| key.wrapped.encode()),
         };
         match blobs.put_settings(&written.encode()?) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -169,30 +177,67 @@ impl Store {
             }
             result => result.map_err(StoreError::place("settings", "write"))?,
         }
-        let head = Head::first(id, by);
-        let bytes = head.encode(None)?;
-        match blobs.replace_head(None, &bytes).map_err(StoreError::place("head", "write"))? {
-            Some(_) => Store::open(blobs),
+        let store = Store::with(blobs, written, key)?;
+        let bytes = Head::first(id, by).encode(store.seal())?;
+        match store.blobs.replace_head(None, &bytes).map_err(StoreError::place("head", "write"))? {
+            Some(_) => store.refresh().map(|()| store),
             None => Err(StoreError::Exists),
         }
     }
 
-    /// Opens a store.
+    /// Opens a store that is not encrypted.
     ///
     /// # Errors
-    /// [`StoreError::None`], [`StoreError::Version`], [`StoreError::Damaged`] settings or head, [`StoreError::Io`].
+    /// [`StoreError::Encrypted`], and as for [`open_with`](Store::open_with).
     pub fn open(blobs: Arc<dyn Blobs>) -> Result<Store, StoreError> {
+        Store::open_with(blobs, |_| Err(StoreError::Encrypted))
+    }
+
+    /// Opens a store; if it is encrypted, with what `unlock` opens its key with.
+    ///
+    /// # Errors
+    /// [`StoreError::None`], [`StoreError::Version`], [`StoreError::Damaged`] settings or head, [`StoreError::Io`], and those
+    /// of `unlock`.
+    pub fn open_with(
+        blobs: Arc<dyn Blobs>,
+        unlock: impl FnOnce(&Wrapped) -> Result<Secret, StoreError>,
+    ) -> Result<Store, StoreError> {
         let settings = match blobs.settings() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::None),
             settings => settings.map_err(StoreError::place("settings", "read"))?,
         };
         let settings = Written::decode(&settings)?;
-        let params = Params::from_bytes(&settings.params, None)
-            .map_err(|_| StoreError::damaged(&"settings", "the chunking parameters are none"))?;
-        let index = RwLock::default();
-        let store = Store { blobs, settings, params, seal: None, index, blocks: Blocks::default() };
+        let key = settings.key(unlock)?;
+        let store = Store::with(blobs, settings, key)?;
         store.refresh()?;
         Ok(store)
+    }
+
+    fn with(blobs: Arc<dyn Blobs>, settings: Written, key: Option<Key>) -> Result<Store, StoreError> {
+        Ok(Store {
+            blobs,
+            params: settings.params(key.as_ref())?,
+            settings,
+            seal: key.as_ref().map(|key| key.secret.sealer()),
+            locator: key.as_ref().map(|key| key.secret.locator()),
+            key,
+            index: RwLock::default(),
+            blocks: Blocks::default(),
+        })
+    }
+
+    /// Has an encrypted store be opened by something else from now on; nothing else of it changes. Copies of the settings
+    /// that were made before are opened by what opened them.
+    ///
+    /// # Errors
+    /// [`StoreError::Encrypted`] if it is not encrypted with this key; [`StoreError::Locked`], [`StoreError::Io`].
+    pub fn rewrap(&self, key: &Key) -> Result<(), StoreError> {
+        if self.key.as_ref().is_none_or(|own| own.secret.chunking_key() != key.secret.chunking_key()) {
+            return Err(StoreError::Encrypted);
+        }
+        let _lock = self.lock()?;
+        let written = Written { wrapped: key.wrapped.encode(), ..self.settings.clone() };
+        self.blobs.replace_settings(&written.encode()?).map_err(StoreError::place("settings", "write"))
     }
 
     /// How this store's files are cut.
@@ -204,7 +249,7 @@ impl Store {
     /// What another store is made with to be like this one.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings { params: self.params.clone(), level: self.settings.level.into() }
+        Settings { params: self.params.clone(), level: self.settings.level.into(), key: self.key.clone() }
     }
 
     /// Which store it is.
@@ -319,11 +364,11 @@ impl Store {
     }
 
     fn locate(&self, hash: &Hash) -> Locator {
-        Locator(*hash)
+        Locator(self.locator.as_ref().map_or(*hash, |locator| locator.locate(hash)))
     }
 
     fn seal(&self) -> Option<&dyn Seal> {
-        self.seal.as_deref()
+        self.seal.as_ref().map(|seal| seal as &dyn Seal)
     }
 
     fn head(&self) -> Result<(Head, HeadVersion), StoreError> {

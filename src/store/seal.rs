@@ -4,7 +4,7 @@
 //! kept is then sealed by XChaCha20-Poly1305 ([`Sealer`]), objects are found by a keyed digest of their id
 //! ([`Locator`]), and files are cut by a keyed rolling hash ([`Secret::chunking_key`]). The three keys come from one
 //! drawn at random ([`Secret`]), which lies in the store's settings, sealed under what the user has ([`Wrapped`]): so a
-//! passphrase can be changed without touching the data.
+//! passphrase can be changed without touching the data ([`Store::rewrap`](super::Store::rewrap)).
 //!
 //! No cryptography is made here: ciphers and Argon2id are those of RustCrypto, derivation and keyed digests BLAKE3's own
 //! modes. Deliberately absent: reading passphrases and files, and hiding lengths (see below).
@@ -44,10 +44,12 @@ use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::record::{SEAL_BYTES, Seal};
 use crate::hash::Hash;
 
 /// Bytes that sealing adds: the nonce and the tag.
 pub const OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
+const _: () = assert!(OVERHEAD == SEAL_BYTES);
 /// Memory that Argon2id may take for a store's passphrase at most, in KiB.
 pub const MEMORY_KIB_MAX: u32 = 1 << 20;
 /// Passes over it at most.
@@ -114,7 +116,15 @@ pub enum SealError {
 }
 
 /// What a store's keys are derived from.
+#[derive(Clone)]
 pub struct Secret(Zeroizing<[u8; 32]>);
+
+/// What a store is encrypted with: its secret, and how that lies in its settings.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub(super) secret: Secret,
+    pub(super) wrapped: Wrapped,
+}
 
 /// What the user has.
 #[derive(Clone, Copy)]
@@ -183,6 +193,25 @@ impl Cost {
     }
 }
 
+impl Key {
+    /// Draws the key of a new store; `cost` is for a passphrase.
+    ///
+    /// # Errors
+    /// [`SealError::Cost`] and [`SealError::Memory`].
+    pub fn generate(unlock: Unlock<'_>, cost: Cost) -> Result<Key, SealError> {
+        let secret = Secret::generate();
+        Ok(Key { wrapped: Wrapped::new(&secret, unlock, cost)?, secret })
+    }
+
+    /// The same key, to be opened by something else.
+    ///
+    /// # Errors
+    /// [`SealError::Cost`] and [`SealError::Memory`].
+    pub fn wrapped_anew(&self, unlock: Unlock<'_>, cost: Cost) -> Result<Key, SealError> {
+        Ok(Key { wrapped: Wrapped::new(&self.secret, unlock, cost)?, secret: self.secret.clone() })
+    }
+}
+
 impl Secret {
     /// Draws a new one.
     #[must_use]
@@ -214,11 +243,10 @@ impl Secret {
 }
 
 impl Locator {
-    /// Where an object of that kind and id lies: BLAKE3, keyed, over both.
+    /// What an object with that digest is found by: BLAKE3, keyed, over it.
     #[must_use]
-    pub fn locate(&self, kind: u8, id: &Hash) -> Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        Hash(*hasher.update(&[kind]).update(&id.0).finalize().as_bytes())
+    pub fn locate(&self, digest: &Hash) -> Hash {
+        Hash(*blake3::keyed_hash(&self.0, &digest.0).as_bytes())
     }
 }
 
@@ -254,6 +282,16 @@ impl Sealer {
         let (nonce, tag, mut plain) = (XNonce::from(*nonce), Tag::from(*tag), body.to_vec());
         let opened = self.0.decrypt_inout_detached(&nonce, aad, plain.as_mut_slice().into(), &tag);
         opened.map(|()| plain).map_err(|_| SealError::Forged)
+    }
+}
+
+impl Seal for Sealer {
+    fn seal(&self, bound: &[u8], plain: &[u8]) -> Vec<u8> {
+        Sealer::seal(self, bound, plain)
+    }
+
+    fn open(&self, bound: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        Sealer::open(self, bound, sealed).ok()
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::head::{frame, unframe};
+use super::seal::{Key, Secret, Wrapped};
 use crate::chunk::{PARAMS_BYTES, Params};
 
 /// The zstd level of a new store: several times the speed of a disk on a few cores, and most of what higher ones save.
@@ -12,15 +13,17 @@ pub const LEVEL: i32 = 3;
 /// How a new store is made.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How files are cut; without a key.
+    /// How files are cut; in an encrypted store, under a key that comes from its own.
     pub params: Params,
     /// The zstd level, 1 to 19.
     pub level: i32,
+    /// What it is encrypted with, if it is.
+    pub key: Option<Key>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { params: Params::quick(), level: LEVEL }
+        Settings { params: Params::quick(), level: LEVEL, key: None }
     }
 }
 
@@ -42,5 +45,24 @@ impl Written {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Written, StoreError> {
         unframe(b"SYNCSTOR", "settings", bytes, None)
+    }
+
+    /// The store's key, of which `unlock` opens the secret; `None` if it is not encrypted.
+    pub(super) fn key(
+        &self,
+        unlock: impl FnOnce(&Wrapped) -> Result<Secret, StoreError>,
+    ) -> Result<Option<Key>, StoreError> {
+        if self.wrapped.is_empty() {
+            return Ok(None);
+        }
+        let wrapped = Wrapped::decode(&self.wrapped)?;
+        Ok(Some(Key { secret: unlock(&wrapped)?, wrapped }))
+    }
+
+    /// How files are cut.
+    pub(super) fn params(&self, key: Option<&Key>) -> Result<Params, StoreError> {
+        let key = key.map(|key| key.secret.chunking_key());
+        Params::from_bytes(&self.params, key)
+            .map_err(|_| StoreError::damaged(&"settings", "the chunking parameters are none"))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::blobs::{BlobKind, Blobs, DirBlobs, MemoryBlobs};
 use super::log::{RefName, Verdict};
+use super::seal::{Cost, Unlock};
 use super::*;
 use crate::fs::mem::MemFs;
 use crate::fs::{Time, walk};
@@ -12,6 +13,7 @@ use crate::path::Name;
 use crate::scan::{self, Clock, Scan, scan};
 
 mod damage;
+mod encrypted;
 mod golden;
 mod interleaved;
 
@@ -19,14 +21,25 @@ mod interleaved;
 struct Machine {
     identity: Identity,
     clock: Clock,
+    /// What its stores are encrypted with.
+    key: Option<Key>,
 }
+
+/// What opens the stores of a machine that encrypts.
+const KEY_FILE: Unlock<'_> = Unlock::KeyFile(&[9; 32]);
 
 impl Machine {
     fn new() -> Machine {
         Machine {
             identity: Identity::ephemeral(),
             clock: Arc::new(|| Time { secs: 2_000_000_000, nanos: 0 }),
+            key: None,
         }
+    }
+
+    /// One whose stores are encrypted.
+    fn keyed() -> Machine {
+        Machine { key: Some(Key::generate(KEY_FILE, Cost::default()).unwrap()), ..Machine::new() }
     }
 
     fn signer(&self) -> Signer<'_> {
@@ -34,13 +47,25 @@ impl Machine {
     }
 
     fn store(&self, blobs: Arc<dyn Blobs>) -> Store {
-        Store::create(blobs, [7; 16], &Settings { params: params(), ..Settings::default() }, self.signer())
-            .unwrap()
+        let settings = Settings { params: params(), key: self.key.clone(), ..Settings::default() };
+        Store::create(blobs, [7; 16], &settings, self.signer()).unwrap()
+    }
+
+    fn open(&self, blobs: Arc<dyn Blobs>) -> Result<Store, StoreError> {
+        Store::open_with(blobs, |wrapped| Ok(wrapped.open(KEY_FILE)?))
+    }
+
+    /// How its stores' files are cut.
+    fn params(&self) -> crate::chunk::Params {
+        match &self.key {
+            Some(key) => params().with_key(key.secret.chunking_key()),
+            None => params(),
+        }
     }
 
     fn scan(&self, fs: &MemFs) -> Scan {
         let mut options = scan::Options::new(self.clock.clone());
-        options.params = params();
+        options.params = self.params();
         options.profile = crate::sync::stored::profile();
         scan(&fs.root(), None, &options, &()).unwrap()
     }
@@ -97,7 +122,7 @@ fn write(fs: &MemFs, path: &str, bytes: &[u8]) {
 fn holds(store: &Arc<Store>, put: &Put, machine: &Machine, fs: &MemFs) {
     let tree = StoredTree::open(store.clone(), &put.state.root).unwrap();
     let mut options = scan::Options::new(machine.clock.clone());
-    options.params = params();
+    options.params = machine.params();
     options.profile = tree.snapshot().profile();
     let mut found = scan(&tree.root(), None, &options, &()).unwrap();
     found.hash_unknown(&scan::Opener::new(tree.root()), &options, &());
@@ -110,11 +135,13 @@ fn holds(store: &Arc<Store>, put: &Put, machine: &Machine, fs: &MemFs) {
 
 #[test]
 fn what_is_put_comes_back() {
-    let machine = Machine::new();
     let dir = MemFs::new();
-    let places: [Arc<dyn Blobs>; 2] =
-        [Arc::new(MemoryBlobs::default()), Arc::new(DirBlobs::create(dir.root()).unwrap())];
-    for blobs in places {
+    let places: [(Machine, Arc<dyn Blobs>); 3] = [
+        (Machine::new(), Arc::new(MemoryBlobs::default())),
+        (Machine::new(), Arc::new(DirBlobs::create(dir.root()).unwrap())),
+        (Machine::keyed(), Arc::new(MemoryBlobs::default())),
+    ];
+    for (machine, blobs) in places {
         let store = Arc::new(machine.store(blobs.clone()));
         let fs = tree(1, 40);
         let put = machine.put(&store, "a", &fs).unwrap();
@@ -125,7 +152,7 @@ fn what_is_put_comes_back() {
         write(&fs, "d0/f0", b"other bytes");
         let changed = machine.put(&store, "a", &fs).unwrap();
         assert!((1..20).contains(&changed.added.objects), "{:?}", changed.added);
-        let opened = Arc::new(Store::open(blobs).unwrap());
+        let opened = Arc::new(machine.open(blobs).unwrap());
         holds(&opened, &changed, &machine, &fs);
         let sequences = |name: &str| -> Vec<u64> {
             opened.names().unwrap()[name].iter().map(|state| state.sequence).collect()

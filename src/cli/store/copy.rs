@@ -10,7 +10,8 @@ use crate::store::{Signer, StoreError};
 
 /// Copy states of names to another store, which is made like this one if it is not there; what it has is not copied.
 ///
-/// They are put there in this machine's name, with their times and tags.
+/// They are put there in this machine's name, with their times and tags. A copy of an encrypted store is encrypted under the
+/// same key, and opened by what opens the first.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -33,7 +34,7 @@ pub(super) fn run(args: &Args) -> Done {
         if let Some(name) = args.names.iter().find(|name| !names.contains_key(name.as_str())) {
             return Err(StoreError::NoSuchName(name.to_string()).into());
         }
-        let other = match Opened::at(&args.other) {
+        let other = match Opened::by(&args.other, &args.at.keys) {
             Err(error) if matches!(of_store(&error), Some(StoreError::None)) => {
                 init::make(&args.other, &opened.store.settings())?
             }

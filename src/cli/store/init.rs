@@ -24,11 +24,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "LEVEL", default_value_t = LEVEL,
           value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
+
+    /// Encrypt it: with a passphrase that is asked for, or what --passphrase-file or --key-file say. A key file that is not
+    /// there is made. Whoever loses the one that a store was made with has lost the store.
+    #[arg(long)]
+    encrypt: bool,
 }
 
 pub(super) fn run(args: &Args) -> Done {
     telling(&args.at, || {
-        let settings = Settings { level: args.level, ..Settings::default() };
+        let keys = &args.at.keys;
+        let key = (args.encrypt || keys.are_given()).then(|| keys.generate()).transpose()?;
+        let settings = Settings { level: args.level, key, ..Settings::default() };
         let opened = make(&args.at.url, &settings)?;
         opened.remember()?;
         let id: String = opened.store.id().iter().map(|byte| format!("{byte:02x}")).collect();

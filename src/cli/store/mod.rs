@@ -11,9 +11,11 @@ mod forget;
 mod gc;
 mod get;
 mod init;
+mod keys;
 mod log;
 mod ls;
 mod put;
+mod rekey;
 mod repair;
 mod seen;
 mod stats;
@@ -43,6 +45,9 @@ use crate::store::blobs::{Cached, ObjectBlobs};
 use crate::store::{ObjectId, Signer, State, Store, StoreError};
 use crate::sync::{CODE_PARTIAL, Problem};
 
+use keys::Keys;
+
+pub(super) use keys::{HINT, wants_hint};
 pub(super) use wanted::Wanted;
 
 /// How often a writer that waits looks whether the other is done.
@@ -74,6 +79,7 @@ enum Command {
     Forget(forget::Args),
     Gc(gc::Args),
     Check(check::Args),
+    Rekey(rekey::Args),
     Repair(repair::Args),
     Copy(copy::Args),
     Stats(stats::Args),
@@ -90,6 +96,9 @@ struct At {
     /// An object a line.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    keys: Keys,
 }
 
 /// What whoever changes a store says of others who do.
@@ -112,6 +121,7 @@ pub(super) fn run(args: Args) -> Done {
         Command::Forget(args) => forget::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Rekey(args) => rekey::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Copy(args) => copy::run(&args),
         Command::Stats(args) => stats::run(&args),
@@ -127,17 +137,22 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Opens the store at a URL.
+    /// Opens the store at a URL; one that is encrypted by what the environment says.
     pub(super) fn at(url: &str) -> anyhow::Result<Opened> {
-        let opened = Opened::unseen(url)?;
+        Opened::by(url, &Keys::default())
+    }
+
+    /// The same, by these keys.
+    fn by(url: &str, keys: &Keys) -> anyhow::Result<Opened> {
+        let opened = Opened::unseen(url, keys)?;
         seen::check(&opened.store, &opened.home)?;
         Ok(opened)
     }
 
     /// The same, whatever was seen of it.
-    fn unseen(url: &str) -> anyhow::Result<Opened> {
-        let open = || Ok::<_, StoreError>(Arc::new(Store::open(blobs(url)?)?));
-        Ok(Opened { store: open().with_context(|| Escaped(url.as_bytes()).to_string())?, home: home()? })
+    fn unseen(url: &str, keys: &Keys) -> anyhow::Result<Opened> {
+        let store = open(url, keys).with_context(|| Escaped(url.as_bytes()).to_string())?;
+        Ok(Opened { store: Arc::new(store), home: home()? })
     }
 
     /// The state that is wanted.
@@ -192,10 +207,14 @@ impl Opened {
     }
 }
 
+fn open(url: &str, keys: &Keys) -> Result<Store, StoreError> {
+    Store::open_with(blobs(url)?, |wrapped| keys.open(wrapped).map_err(keys::of_store))
+}
+
 /// Runs a command on a store, and keeps what it saw of the history; an error is told in JSON too.
 fn on(at: &At, command: impl FnOnce(&Opened) -> Done) -> Done {
     telling(at, || {
-        let opened = Opened::at(&at.url)?;
+        let opened = Opened::by(&at.url, &at.keys)?;
         let code = command(&opened)?;
         if code == 0 || code == CODE_PARTIAL {
             opened.remember()?;

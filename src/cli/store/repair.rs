@@ -2,14 +2,16 @@
 
 use serde_json::json;
 
-use super::{At, Opened, Patience, blobs, damaged, progress, say_json, seen, telling};
-use crate::cli::error::of_store;
+use super::keys::of_store;
+use super::{At, Opened, Patience, blobs, damaged, open, progress, say_json, seen, telling};
+use crate::cli::error;
 use crate::cli::{Done, say};
-use crate::store::{Mended, Store, StoreError, mend_head};
+use crate::store::seal::Wrapped;
+use crate::store::{Mended, Reopened, StoreError, reopen};
 
 /// Replace what is damaged, from what is whole of it and from a copy of the store.
 ///
-/// If the store's head is damaged, it is taken from the copy: what was put since that was made is not known any more, but
+/// If the store's settings or head are damaged, they are taken from the copy: what was put since that was made is not known any more, but
 /// what is put again is found.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -26,12 +28,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Done {
     telling(&args.at, || {
-        let mut head_mended = false;
-        let opened = match (Opened::at(&args.at.url), &args.from) {
-            (Err(error), Some(from)) if of_store(&error).is_some_and(StoreError::is_damage) => {
-                head_mended = mend_head(&*blobs(&args.at.url)?, &*blobs(from)?)?;
-                let opened = Opened::unseen(&args.at.url)?;
-                if head_mended {
+        let (mut reopened, keys) = (Reopened::default(), &args.at.keys);
+        let opened = match (Opened::by(&args.at.url, keys), &args.from) {
+            (Err(error), Some(from)) if error::of_store(&error).is_some_and(StoreError::is_damage) => {
+                let unlock = |wrapped: &Wrapped| keys.open(wrapped).map_err(of_store);
+                reopened = reopen(&*blobs(&args.at.url)?, &*blobs(from)?, unlock)?;
+                let opened = Opened::unseen(&args.at.url, keys)?;
+                if reopened.head {
                     // An older head than was seen is what was asked for.
                     seen::keep(&opened.store, &opened.home)?;
                 }
@@ -39,7 +42,7 @@ pub(super) fn run(args: &Args) -> Done {
             }
             (opened, _) => opened?,
         };
-        let other = args.from.as_deref().map(|from| Store::open(blobs(from)?));
+        let other = args.from.as_deref().map(|from| open(from, keys));
         let other = other.transpose()?;
         let progress = progress(&args.at);
         let mended =
@@ -51,12 +54,15 @@ pub(super) fn run(args: &Args) -> Done {
             say_json(
                 "repair",
                 json!({
-                    "head": head_mended, "packs": packs, "salvaged": salvaged, "fetched": fetched,
+                    "settings": reopened.settings, "head": reopened.head, "packs": packs, "salvaged": salvaged, "fetched": fetched,
                     "blobs": blobs, "lost": lost,
                 }),
             )?;
         } else {
-            if head_mended {
+            if reopened.settings {
+                say("the settings were taken from the other store")?;
+            }
+            if reopened.head {
                 say("the head was taken from the other store")?;
             }
             say(format_args!(

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> Done {
             (None, Some(_)) => return Err(Usage::new("--key is about a NAME").into()),
             _ => None,
         };
-        let opened = Opened::unseen(&args.at.url)?;
+        let opened = Opened::unseen(&args.at.url, &args.at.keys)?;
         if let Some(name) = &args.name
             && !opened.store.names()?.contains_key(name.as_str())
         {

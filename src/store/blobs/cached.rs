@@ -129,6 +129,10 @@ impl Blobs for Cached {
         self.place.put_settings(bytes)
     }
 
+    fn replace_settings(&self, bytes: &[u8]) -> io::Result<()> {
+        self.place.replace_settings(bytes)
+    }
+
     fn lock(&self) -> io::Result<Locking> {
         self.place.lock()
     }

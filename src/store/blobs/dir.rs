@@ -185,6 +185,10 @@ impl Blobs for DirBlobs {
         }
     }
 
+    fn replace_settings(&self, bytes: &[u8]) -> io::Result<()> {
+        write_whole(&self.root, &name(b"settings")?, b"settings", bytes)
+    }
+
     fn lock(&self) -> io::Result<Locking> {
         // The lock belongs to an open of the directory, so each writer opens it anew.
         let folder = self.root.open_dir(&name(BlobKind::Pack.folder().as_bytes())?)?;

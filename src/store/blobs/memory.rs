@@ -103,6 +103,11 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
+    fn replace_settings(&self, bytes: &[u8]) -> io::Result<()> {
+        self.state().settings = Some(Bytes::copy_from_slice(bytes));
+        Ok(())
+    }
+
     fn lock(&self) -> io::Result<Locking> {
         Ok(Locking::Shared)
     }

@@ -178,7 +178,7 @@ pub trait Blobs: Send + Sync {
     /// Whatever the place says. It may then have been replaced or not: read it again.
     fn replace_head(&self, expected: Option<&HeadVersion>, bytes: &[u8]) -> io::Result<Option<HeadVersion>>;
 
-    /// The settings that the store was made with: written once, before the head.
+    /// The settings that the store was made with: written before the head.
     ///
     /// # Errors
     /// `NotFound` where there is no store, and whatever else the place says.
@@ -189,6 +189,12 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// `AlreadyExists`, and whatever else the place says.
     fn put_settings(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Replaces the settings, whatever they are, durably. Only with the lock, where there is one.
+    ///
+    /// # Errors
+    /// Whatever the place says.
+    fn replace_settings(&self, bytes: &[u8]) -> io::Result<()>;
 
     /// Keeps other processes from writing, where the place can.
     ///

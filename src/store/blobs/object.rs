@@ -373,6 +373,11 @@ impl Blobs for ObjectBlobs {
         }
     }
 
+    fn replace_settings(&self, bytes: &[u8]) -> io::Result<()> {
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.put_under(&self.file("settings"), &bytes, &PutMode::Overwrite).map(drop).map_err(io_error)
+    }
+
     fn lock(&self) -> io::Result<Locking> {
         match &self.sharing {
             Sharing::Service => Ok(Locking::Shared),

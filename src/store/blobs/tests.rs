@@ -13,6 +13,8 @@ pub(in crate::store) fn conforms(blobs: &dyn Blobs) {
     blobs.put_settings(b"settings").unwrap();
     assert_eq!(blobs.put_settings(b"others").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     assert_eq!(blobs.settings().unwrap(), &b"settings"[..]);
+    blobs.replace_settings(b"others").unwrap();
+    assert_eq!(blobs.settings().unwrap(), &b"others"[..]);
 
     assert_eq!(blobs.read(&pack, 0..1).unwrap_err().kind(), io::ErrorKind::NotFound);
     assert_eq!(blobs.len(&pack).unwrap_err().kind(), io::ErrorKind::NotFound);

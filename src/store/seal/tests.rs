@@ -85,10 +85,9 @@ fn each_purpose_has_its_own_key() {
     let keys = [CHUNKING, LOCATING, SEALING].map(|context| *secret.derive(context));
     assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2] && !keys.contains(&secret.0));
     assert_eq!(secret.chunking_key(), keys[0]);
-    let expected = blake3::keyed_hash(&keys[1], &[&[5][..], &id.0].concat());
-    assert_eq!(secret.locator().locate(5, &id), Hash(*expected.as_bytes()));
-    assert_ne!(secret.locator().locate(6, &id), secret.locator().locate(5, &id));
-    assert_ne!(Secret::generate().locator().locate(5, &id), secret.locator().locate(5, &id));
+    let expected = blake3::keyed_hash(&keys[1], &id.0);
+    assert_eq!(secret.locator().locate(&id), Hash(*expected.as_bytes()));
+    assert_ne!(Secret::generate().locator().locate(&id), secret.locator().locate(&id));
     let sealed = Sealer::new(&keys[2]).seal(b"", b"x");
     assert_eq!(secret.sealer().open(b"", &sealed).unwrap(), b"x");
 }

@@ -25,8 +25,7 @@ fn whole(blobs: &MemoryBlobs, info: &BlobInfo) -> bytes::Bytes {
 }
 
 /// A store and a copy of all its bytes.
-fn copies() -> Copies {
-    let machine = Machine::new();
+fn copies(machine: Machine) -> Copies {
     let blobs = Arc::new(MemoryBlobs::default());
     let store = machine.store(blobs.clone());
     let fs = tree(7, 24);
@@ -49,11 +48,11 @@ fn copies() -> Copies {
 
 /// Every byte that the store gives of `put` is what was put, or an error.
 fn serves_no_wrong_byte(copies: &Copies) {
-    let Ok(store) = Store::open(copies.blobs.clone()) else { return };
+    let Ok(store) = copies.machine.open(copies.blobs.clone()) else { return };
     let Ok(tree) = StoredTree::open(Arc::new(store), &copies.put.state.root) else { return };
     assert_eq!(tree.snapshot().root(), copies.put.snapshot.root());
     let mut options = scan::Options::new(copies.machine.clock.clone());
-    (options.params, options.profile) = (params(), tree.snapshot().profile());
+    (options.params, options.profile) = (copies.machine.params(), tree.snapshot().profile());
     let mut found = scan(&tree.root(), None, &options, &()).unwrap();
     found.hash_unknown(&scan::Opener::new(tree.root()), &options, &());
     for (found, put) in found.snapshot.all_entries().iter().zip(copies.put.snapshot.all_entries()) {
@@ -63,16 +62,27 @@ fn serves_no_wrong_byte(copies: &Copies) {
 
 #[test]
 fn every_flipped_bit_is_found_never_served_and_mended() {
-    let copies = copies();
+    flip_bits(copies(Machine::new()), flips());
+}
+
+#[test]
+fn every_flipped_bit_of_an_encrypted_store_is_found_never_served_and_mended() {
+    flip_bits(copies(Machine::keyed()), flips() / 2);
+}
+
+/// Flips bits of packs, index, log, head and settings, one at a time.
+fn flip_bits(copies: Copies, flips: u64) {
     let blobs = everything(&copies.blobs);
     assert!(BlobKind::ALL.iter().all(|kind| blobs.iter().any(|info| info.name.kind == *kind)));
     let head = copies.blobs.head().unwrap().unwrap().bytes;
+    let settings = copies.blobs.settings().unwrap();
     let all = Check { read_percent: 100, seed: 0 };
     let mut random = 1_u64;
-    for flip in 0..flips() {
+    for flip in 0..flips {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(flip | 1);
-        let which = (random >> 33) as usize % (blobs.len() + 1);
-        let bytes = blobs.get(which).map_or(head.clone(), |info| whole(&copies.blobs, info));
+        let which = (random >> 33) as usize % (blobs.len() + 2);
+        let opener = if which == blobs.len() { &head } else { &settings };
+        let bytes = blobs.get(which).map_or(opener.clone(), |info| whole(&copies.blobs, info));
         let bit = (random >> 13) as usize % (bytes.len() * 8);
         let mut flipped = bytes.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -81,22 +91,26 @@ fn every_flipped_bit_is_found_never_served_and_mended() {
                 copies.blobs.damage(&info.name, flipped.into());
                 info.name.to_string()
             }
-            None => {
+            None if which == blobs.len() => {
                 copies.blobs.damage_head(flipped.into());
                 "head".to_owned()
             }
+            None => {
+                copies.blobs.replace_settings(&flipped).unwrap();
+                "settings".to_owned()
+            }
         };
-        let found = match Store::open(copies.blobs.clone()) {
-            Err(error) => error.is_damage() || matches!(error, StoreError::Version { .. }),
+        let found = match copies.machine.open(copies.blobs.clone()) {
+            Err(error) => error.is_damage(),
             Ok(store) => {
                 store.check(&all, &()).map_or_else(|error| error.is_damage(), |checked| !checked.is_fine())
             }
         };
         assert!(found, "flip {flip}: bit {bit} of {what} was not found");
         serves_no_wrong_byte(&copies);
-        let healthy = Store::open(copies.healthy.clone()).unwrap();
-        mend_head(&*copies.blobs, &*copies.healthy).unwrap();
-        let store = Arc::new(Store::open(copies.blobs.clone()).unwrap());
+        let healthy = copies.machine.open(copies.healthy.clone()).unwrap();
+        reopen(&*copies.blobs, &*copies.healthy, |wrapped| Ok(wrapped.open(KEY_FILE)?)).unwrap();
+        let store = Arc::new(copies.machine.open(copies.blobs.clone()).unwrap());
         let mended = store.repair(Some(&healthy), &()).unwrap();
         assert!(mended.lost.is_empty(), "flip {flip}: bit {bit} of {what}: {mended:?}");
         let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 100 };
@@ -116,13 +130,14 @@ fn every_flipped_bit_is_found_never_served_and_mended() {
             copies.blobs.damage(&info.name, whole(&copies.healthy, info));
         }
         copies.blobs.damage_head(head.clone());
+        copies.blobs.replace_settings(&settings).unwrap();
     }
 }
 
 /// Without a copy: what is whole stays, what is lost is named, and putting the tree again heals it.
 #[test]
 fn what_no_copy_has_is_healed_by_putting_it_again() {
-    let copies = copies();
+    let copies = copies(Machine::new());
     let largest = everything(&copies.blobs).into_iter().filter(|info| info.name.kind == BlobKind::Pack);
     let largest = largest.max_by_key(|info| info.len).unwrap();
     let mut bytes = whole(&copies.blobs, &largest).to_vec();
@@ -142,7 +157,7 @@ fn what_no_copy_has_is_healed_by_putting_it_again() {
 /// A pack that ends too early has what stands before its end.
 #[test]
 fn a_torn_pack_has_what_is_before_its_end() {
-    let copies = copies();
+    let copies = copies(Machine::new());
     let packs = copies.blobs.list(BlobKind::Pack).unwrap();
     let largest = packs.iter().max_by_key(|info| info.len).unwrap();
     for len in [0, 5, 16, 30, largest.len - 1, largest.len - 20] {
@@ -162,7 +177,7 @@ fn a_torn_pack_has_what_is_before_its_end() {
 /// A place that gives other bytes than it was given: none is believed.
 #[test]
 fn a_lying_place_is_found_out() {
-    let copies = copies();
+    let copies = copies(Machine::new());
     let packs: Vec<BlobInfo> = copies.blobs.list(BlobKind::Pack).unwrap();
     let swap = |a: &BlobName, b: &BlobInfo| copies.blobs.damage(a, whole(&copies.healthy, b));
     for (a, b) in packs.iter().zip(packs.iter().skip(1)) {

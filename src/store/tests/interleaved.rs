@@ -90,6 +90,9 @@ impl Blobs for Turned {
     fn put_settings(&self, bytes: &[u8]) -> io::Result<()> {
         self.blobs.put_settings(bytes)
     }
+    fn replace_settings(&self, bytes: &[u8]) -> io::Result<()> {
+        self.blobs.replace_settings(bytes)
+    }
     fn lock(&self) -> io::Result<Locking> {
         self.blobs.lock()
     }
