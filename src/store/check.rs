@@ -375,11 +375,11 @@ pub struct Reopened {
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if nothing that is whole says that both are of one store; [`StoreError::Io`].
-pub fn reopen(
+pub fn reopen<E: From<StoreError>>(
     blobs: &dyn super::blobs::Blobs,
     other: &dyn super::blobs::Blobs,
-    unlock: impl FnOnce(&Wrapped) -> Result<Secret, StoreError>,
-) -> Result<Reopened, StoreError> {
+    unlock: impl FnOnce(&Wrapped) -> Result<Secret, E>,
+) -> Result<Reopened, E> {
     let settings = |blobs: &dyn super::blobs::Blobs| {
         let bytes = blobs.settings().map_err(StoreError::place("settings", "read"))?;
         Written::decode(&bytes)
@@ -400,16 +400,18 @@ pub fn reopen(
             blobs.replace_settings(&theirs.encode()?).map_err(StoreError::place("settings", "write"))?;
             mended.settings = true;
         }
-        Err(error) if !error.is_damage() => return own.map(|_| mended),
+        Err(error) if !error.is_damage() => return Ok(own.map(|_| mended)?),
         _ => {
-            return Err(StoreError::damaged(&"the store", "and nothing says that the other is a copy of it"));
+            return Err(
+                StoreError::damaged(&"the store", "and nothing says that the other is a copy of it").into()
+            );
         }
     }
     if of_them(&own_head) {
         return Ok(mended);
     }
     let Some(whole) = their_head.filter(|head| of_them(&Some(head.clone()))) else {
-        return Err(StoreError::damaged(&"the head", "and so is the other's"));
+        return Err(StoreError::damaged(&"the head", "and so is the other's").into());
     };
     let replaced = blobs.replace_head(own_head.as_ref().map(|head| &head.version), &whole.bytes);
     mended.head = replaced.map_err(StoreError::place("head", "write"))?.is_some();

@@ -198,12 +198,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::None`], [`StoreError::Version`], [`StoreError::Damaged`] settings or head, [`StoreError::Io`], and those
     /// of `unlock`.
-    pub fn open_with(
+    pub fn open_with<E: From<StoreError>>(
         blobs: Arc<dyn Blobs>,
-        unlock: impl FnOnce(&Wrapped) -> Result<Secret, StoreError>,
-    ) -> Result<Store, StoreError> {
+        unlock: impl FnOnce(&Wrapped) -> Result<Secret, E>,
+    ) -> Result<Store, E> {
         let settings = match blobs.settings() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::None.into()),
             settings => settings.map_err(StoreError::place("settings", "read"))?,
         };
         let settings = Written::decode(&settings)?;

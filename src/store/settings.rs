@@ -48,14 +48,14 @@ impl Written {
     }
 
     /// The store's key, of which `unlock` opens the secret; `None` if it is not encrypted.
-    pub(super) fn key(
+    pub(super) fn key<E: From<StoreError>>(
         &self,
-        unlock: impl FnOnce(&Wrapped) -> Result<Secret, StoreError>,
-    ) -> Result<Option<Key>, StoreError> {
+        unlock: impl FnOnce(&Wrapped) -> Result<Secret, E>,
+    ) -> Result<Option<Key>, E> {
         if self.wrapped.is_empty() {
             return Ok(None);
         }
-        let wrapped = Wrapped::decode(&self.wrapped)?;
+        let wrapped = Wrapped::decode(&self.wrapped).map_err(StoreError::from)?;
         Ok(Some(Key { secret: unlock(&wrapped)?, wrapped }))
     }
 

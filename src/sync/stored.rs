@@ -57,12 +57,13 @@ pub fn source(store: Arc<Store>, root: &Hash, shown: &Path, options: &Options) -
     let tree = StoredTree::open(store, root)?;
     let scan = tree.scan()?;
     let place = Place::new(tree.root(), shown);
-    // What is left out of it, or seen otherwise, a scan finds out; no file is read for it.
-    let tree = if options.select == Select::default() && options.source_lens(false)?.is_plain() {
+    // What is left out of it, or seen otherwise, a scan finds out; no file is read for it unless it is cut otherwise here.
+    let knows = options.params.id() == scan.snapshot.params().id();
+    let tree = if knows && options.select == Select::default() && options.source_lens(false)?.is_plain() {
         Tree::known(place, scan, options)
     } else {
         let options = Options { cache: None, ..options.clone() };
-        Tree::scan_knowing(place, Some(&scan), scan.snapshot.profile(), &options, false)?
+        Tree::scan_knowing(place, knows.then_some(&scan), scan.snapshot.profile(), &options, false)?
     };
     if options.profile.attributes() {
         return Ok(tree);

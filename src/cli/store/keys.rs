@@ -131,15 +131,6 @@ impl Keys {
 pub(in crate::cli) const HINT: &str =
     "--passphrase-file or --key-file, or SYNCLINE_PASSPHRASE_FILE or SYNCLINE_KEY_FILE in the environment";
 
-/// What the error of an attempt to open a store is: those of the store as they are.
-pub(super) fn of_store(error: anyhow::Error) -> StoreError {
-    error.downcast::<StoreError>().unwrap_or_else(|error| StoreError::Io {
-        blob: "the store's key".to_owned(),
-        operation: "read",
-        source: std::io::Error::other(format!("{error:#}")),
-    })
-}
-
 /// Asks somebody at the terminal; `None` if there is none.
 fn ask(prompt: &str) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
     match rpassword::prompt_password(prompt) {
@@ -179,7 +170,8 @@ fn read_key(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
 fn make_key(path: &Path) -> anyhow::Result<()> {
     let mut key = Zeroizing::new([0; 32]);
     init::random(&mut *key)?;
-    let text: Zeroizing<String> = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
+    let mut text: Zeroizing<String> = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
+    text.push('\n');
     state::write_atomic(path, text.as_bytes(), 0o600).with_context(|| shown(path))
 }
 

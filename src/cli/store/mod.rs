@@ -207,8 +207,8 @@ impl Opened {
     }
 }
 
-fn open(url: &str, keys: &Keys) -> Result<Store, StoreError> {
-    Store::open_with(blobs(url)?, |wrapped| keys.open(wrapped).map_err(keys::of_store))
+fn open(url: &str, keys: &Keys) -> anyhow::Result<Store> {
+    Store::open_with(blobs(url)?, |wrapped| keys.open(wrapped))
 }
 
 /// Runs a command on a store, and keeps what it saw of the history; an error is told in JSON too.

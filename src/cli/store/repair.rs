@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::keys::of_store;
 use super::{At, Opened, Patience, blobs, damaged, open, progress, say_json, seen, telling};
 use crate::cli::error;
 use crate::cli::{Done, say};
@@ -31,7 +30,7 @@ pub(super) fn run(args: &Args) -> Done {
         let (mut reopened, keys) = (Reopened::default(), &args.at.keys);
         let opened = match (Opened::by(&args.at.url, keys), &args.from) {
             (Err(error), Some(from)) if error::of_store(&error).is_some_and(StoreError::is_damage) => {
-                let unlock = |wrapped: &Wrapped| keys.open(wrapped).map_err(of_store);
+                let unlock = |wrapped: &Wrapped| keys.open(wrapped);
                 reopened = reopen(&*blobs(&args.at.url)?, &*blobs(from)?, unlock)?;
                 let opened = Opened::unseen(&args.at.url, keys)?;
                 if reopened.head {

@@ -14,12 +14,14 @@ use crate::sync::resolve::{self, Shape};
 use crate::sync::{CODE_PARTIAL, Options, Summary, Tree, stored, sync_tree};
 use crate::transfer::message::{Report, Updates};
 
-/// A state of a name as a source, and what a run from it is made with.
+/// A state of a name as a source, and what a run from it is made with. Another machine has no key of an encrypted store, so
+/// for it files are read and cut anew.
 pub(super) fn source(
     opened: &Opened,
     url: &str,
     wanted: &Wanted,
     options: &Options,
+    is_local: bool,
 ) -> anyhow::Result<(Tree, Options)> {
     if options.remove_source {
         return Err(
@@ -27,7 +29,9 @@ pub(super) fn source(
         );
     }
     let state = opened.find(wanted)?;
-    let options = Options { params: opened.store.params().clone(), ..options.clone() };
+    let own = opened.store.params();
+    let params = if is_local || !own.is_keyed() { own } else { &options.params };
+    let options = Options { params: params.clone(), ..options.clone() };
     let tree = stored::source(opened.store.clone(), &state.root, Path::new(url), &options)?;
     Ok((tree, options))
 }
@@ -41,7 +45,7 @@ impl Run {
         options: &Options,
     ) -> anyhow::Result<Summary> {
         let opened = Opened::at(url)?;
-        let (tree, options) = source(&opened, url, wanted, options)?;
+        let (tree, options) = source(&opened, url, wanted, options, matches!(to, Location::Local(_)))?;
         let shape = Shape::Contents;
         let summary = match to {
             Location::Local(to) => {
@@ -150,7 +154,7 @@ pub(super) fn no_watch() -> Usage {
 /// A state as it is listed.
 pub(super) fn listed(url: &str, wanted: &Wanted, options: &Options) -> anyhow::Result<Summary> {
     let opened = Opened::at(url)?;
-    let (tree, _) = source(&opened, url, wanted, options)?;
+    let (tree, _) = source(&opened, url, wanted, options, true)?;
     opened.remember()?;
     let Tree { scan, .. } = tree;
     Ok(Summary { source: Some(scan.snapshot), shape: Some(Shape::Contents), ..Summary::default() })

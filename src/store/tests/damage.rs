@@ -109,7 +109,8 @@ fn flip_bits(copies: Copies, flips: u64) {
         assert!(found, "flip {flip}: bit {bit} of {what} was not found");
         serves_no_wrong_byte(&copies);
         let healthy = copies.machine.open(copies.healthy.clone()).unwrap();
-        reopen(&*copies.blobs, &*copies.healthy, |wrapped| Ok(wrapped.open(KEY_FILE)?)).unwrap();
+        let unlock = |wrapped: &Wrapped| Ok::<_, StoreError>(wrapped.open(KEY_FILE)?);
+        reopen(&*copies.blobs, &*copies.healthy, unlock).unwrap();
         let store = Arc::new(copies.machine.open(copies.blobs.clone()).unwrap());
         let mended = store.repair(Some(&healthy), &()).unwrap();
         assert!(mended.lost.is_empty(), "flip {flip}: bit {bit} of {what}: {mended:?}");

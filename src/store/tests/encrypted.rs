@@ -36,7 +36,7 @@ fn nothing_that_lies_there_says_what_was_put() {
         let words = ["telling-name", "telling-ref", "telling-tag", "words are not for"].map(str::as_bytes);
         let mut telling: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
         telling.push(put.state.root.0.to_vec());
-        let roots = put.snapshot.all_entries().iter().filter_map(|entry| entry.root());
+        let roots = put.snapshot.all_entries().iter().filter_map(crate::snapshot::Entry::root);
         telling.extend(roots.map(|root| root.0.to_vec()));
         let all = all_bytes(&blobs);
         telling.iter().filter(|what| all.iter().any(|bytes| contains(bytes, what))).count()
@@ -49,7 +49,9 @@ fn nothing_that_lies_there_says_what_was_put() {
 fn a_store_is_opened_by_its_own_key_alone() {
     let machine = Machine::keyed();
     let (blobs, put, fs) = filled(&machine);
-    let open = |unlock: Unlock<'_>| Store::open_with(blobs.clone(), |wrapped| Ok(wrapped.open(unlock)?));
+    let open = |unlock: Unlock<'_>| -> Result<Store, StoreError> {
+        Store::open_with(blobs.clone(), |wrapped| Ok(wrapped.open(unlock)?))
+    };
     assert!(matches!(Store::open(blobs.clone()), Err(StoreError::Encrypted)));
     let wrong = |unlock: Unlock<'_>| match open(unlock) {
         Err(StoreError::Seal(error)) => error,

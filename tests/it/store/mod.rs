@@ -7,6 +7,7 @@
 
 mod commands;
 mod damage;
+mod encrypted;
 mod forget;
 mod full;
 mod history;
