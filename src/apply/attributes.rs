@@ -14,17 +14,17 @@ impl Stage {
     }
 
     /// The same as [`Stage::equalize`], before the mode is set, which may forbid it or be a part of an ACL. What it
-    /// cannot do is left to that.
-    pub(super) fn prepare(&self, dir: &dyn Dir, name: Option<&Name>, meta: Meta) {
+    /// cannot do is left to that. Whether it has none and is to have none: then nothing is left to do.
+    pub(super) fn prepare(&self, dir: &dyn Dir, name: Option<&Name>, meta: Meta) -> bool {
         match self.equalize(dir, name, meta) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-            _ => return,
+            done => return done.unwrap_or(false),
         }
         let stat = match name {
             Some(name) => dir.stat(name),
             None => dir.stat_self(),
         };
-        let Ok(stat) = stat else { return };
+        let Ok(stat) = stat else { return false };
         let set_mode = |mode| {
             let attrs = Attrs { mode: Some(mode), ..Attrs::default() };
             match name {
@@ -37,6 +37,7 @@ impl Stage {
             let _ = self.equalize(dir, name, meta);
             let _ = set_mode(stat.mode);
         }
+        false
     }
 
     /// Whether `name` of `dir` has the attributes in `meta`, as far as the profile counts them.
@@ -46,9 +47,10 @@ impl Stage {
     }
 
     /// Gives `name` of `dir`, or without one `dir` itself, the attributes in `meta`, as far as the profile counts them.
-    pub(super) fn equalize(&self, dir: &dyn Dir, name: Option<&Name>, meta: Meta) -> io::Result<()> {
+    /// Whether these are none, and there were none.
+    pub(super) fn equalize(&self, dir: &dyn Dir, name: Option<&Name>, meta: Meta) -> io::Result<bool> {
         if !self.profile.attributes() {
-            return Ok(());
+            return Ok(true);
         }
         let wanted = lock(&self.sets).get(meta.attributes);
         let wanted = wanted.ok_or_else(|| io::Error::other("its attributes were not told"))?;
@@ -62,7 +64,7 @@ pub(super) fn copy(profile: Profile, dir: &dyn Dir, from: &Name, to: &Name) -> i
         return Ok(());
     }
     let wanted = Attributes::new(taken(profile, dir, Some(from))?).unwrap_or_default();
-    set(profile, dir, Some(to), &wanted)
+    set(profile, dir, Some(to), &wanted).map(drop)
 }
 
 fn taken(profile: Profile, dir: &dyn Dir, name: Option<&Name>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -71,7 +73,8 @@ fn taken(profile: Profile, dir: &dyn Dir, name: Option<&Name>) -> io::Result<Vec
     Ok(pairs)
 }
 
-fn set(profile: Profile, dir: &dyn Dir, name: Option<&Name>, wanted: &Attributes) -> io::Result<()> {
+/// Whether there were none, and are none now.
+fn set(profile: Profile, dir: &dyn Dir, name: Option<&Name>, wanted: &Attributes) -> io::Result<bool> {
     let found = taken(profile, dir, name)?;
     for (key, _) in found.iter().filter(|(key, _)| wanted.get(key).is_none()) {
         dir.set_attribute(name, key, None)?;
@@ -82,5 +85,5 @@ fn set(profile: Profile, dir: &dyn Dir, name: Option<&Name>, wanted: &Attributes
             dir.set_attribute(name, key, Some(value))?;
         }
     }
-    Ok(())
+    Ok(found.is_empty() && wanted.iter().next().is_none())
 }

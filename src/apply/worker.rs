@@ -475,7 +475,7 @@ impl Worker {
         let profile = self.stage.profile;
         let mode = (!profile.mode()).then(|| self.mode_of_another(&open, close.meta));
         let dir = self.handles.mirror(open.place.dir)?;
-        self.stage.prepare(&*dir, Some(&open.name), close.meta);
+        let bare = self.stage.prepare(&*dir, Some(&open.name), close.meta);
         let file = self.handle(&open);
         open.file = None;
         let unwritten = open.unwritten.take();
@@ -492,9 +492,11 @@ impl Worker {
             if attrs != Attrs::default() {
                 file.set_attrs(&attrs).map_err(failed)?;
             }
-            self.stage
-                .equalize(&*dir, Some(&open.name), close.meta)
-                .map_err(|error| ApplyError::io(self.stage.path(&open.place), "set attributes")(error))?;
+            if !bare {
+                self.stage
+                    .equalize(&*dir, Some(&open.name), close.meta)
+                    .map_err(|error| ApplyError::io(self.stage.path(&open.place), "set attributes")(error))?;
+            }
             let closed = unwritten.map_or_else(|| file.close(), Err);
             closed.map_err(|error| ApplyError::io(self.stage.path(&open.place), "close")(error))?;
             Ok(stat)

@@ -176,6 +176,7 @@ pub(super) fn assemble(
         others: HashMap::new(),
         linked: Vec::new(),
         partial,
+        proven: false,
     };
     scan.note_linked(&linked);
     if options.separate {

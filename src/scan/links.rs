@@ -68,6 +68,7 @@ impl Scan {
             others,
             linked,
             partial,
+            proven: false,
         }
     }
 }

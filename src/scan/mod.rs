@@ -256,6 +256,8 @@ pub struct Scan {
     linked: Vec<EntryId>,
     /// Directories with names that take no part.
     partial: Vec<DirId>,
+    /// The tree never changes, and reading a file holds its bytes against the chunks that are known of it.
+    proven: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -266,8 +268,8 @@ enum ChunkList {
 }
 
 impl Scan {
-    /// The scan of a tree that is known without looking: what each entry's stat would be, and the chunks of those files
-    /// that have more than one.
+    /// The scan of a tree that is known without looking, and in which reading a file holds its bytes against its chunks: what
+    /// each entry's stat would be, and the chunks of those files that have more than one.
     #[must_use]
     pub fn known(
         snapshot: Snapshot,
@@ -294,7 +296,15 @@ impl Scan {
             kept: None,
             others: HashMap::new(),
             linked: Vec::new(),
+            proven: true,
         }
+    }
+
+    /// The root and the chunks of a file that need not be cut and hashed again when it is read.
+    #[must_use]
+    pub fn proven_chunks(&self, id: EntryId) -> Option<(Hash, Vec<ChunkRef>)> {
+        let root = self.snapshot.get(id)?.root().filter(|_| self.proven)?;
+        Some((root, self.chunks(id)?))
     }
 
     /// The files without a root, in the order of their numbers, without further names of hard-linked ones.

@@ -43,7 +43,7 @@ impl Blocks {
         let record = read().map(Arc::new).inspect_err(|_| drop(self.kept().slots.remove(&key)))?;
         *slot = Some(record.clone());
         drop(slot);
-        self.keep(key, record.raw.len());
+        self.keep(key, record.len());
         Ok(record)
     }
 

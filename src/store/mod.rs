@@ -267,7 +267,7 @@ impl Store {
         Ok(names.filter(|(_, states)| !states.is_empty()).collect())
     }
 
-    /// Reads an object.
+    /// Reads an object. Its bytes share the memory of those that lie beside it, up to 2 MiB.
     ///
     /// # Errors
     /// [`StoreError::Missing`]; [`StoreError::Damaged`] if its bytes are not what it was; [`StoreError::Io`].
@@ -311,10 +311,10 @@ impl Store {
         let (found, bytes) = record.object(location.at.into()).ok_or_else(|| {
             StoreError::damaged(&location.pack, "the index speaks of an object that is not there")
         })?;
-        if found != *id || !id.is_of(bytes) {
+        if found != *id || !id.is_of(&bytes) {
             return Err(StoreError::damaged(id, "its bytes have another digest"));
         }
-        Ok(Bytes::copy_from_slice(bytes))
+        Ok(bytes)
     }
 
     /// A record, from those read lately or from its pack.

@@ -4,6 +4,9 @@
 //! believed; a table of what is in it; and the objects' bytes. The checks find accidents; what an object is, its digest
 //! proves.
 
+use std::cell::RefCell;
+
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{ObjectId, ObjectKind};
@@ -224,8 +227,10 @@ pub(super) fn decode_table(header: &Header, table: &[u8], seal: Option<&dyn Seal
 /// A whole record, its objects' bytes one after the other.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) rows: Vec<Row>,
-    pub(super) raw: Vec<u8>,
+    rows: Vec<Row>,
+    /// Where each object ends.
+    ends: Vec<u32>,
+    raw: Bytes,
 }
 
 impl Record {
@@ -241,20 +246,27 @@ impl Record {
         let opened = open_part(&header, 1, payload, seal)?;
         let raw = match header.codec & !SEALED {
             PLAIN => opened.unwrap_or_else(|| payload.to_vec()),
-            _ => zstd::bulk::decompress(opened.as_deref().unwrap_or(payload), header.raw)
-                .map_err(|_| "a record cannot be decompressed")?,
+            _ => decompress(opened.as_deref().unwrap_or(payload), header.raw)?,
         };
         if raw.len() != header.raw {
             return Err("a record has another length than it says");
         }
-        Ok(Record { rows, raw })
+        let ends = rows.iter().scan(0, |end, row| {
+            *end += row.len as u32;
+            Some(*end)
+        });
+        Ok(Record { ends: ends.collect(), rows, raw: raw.into() })
     }
 
-    /// The object at a place of the table, and its bytes.
-    pub(super) fn object(&self, at: usize) -> Option<(ObjectId, &[u8])> {
-        let row = self.rows.get(at)?;
-        let start: usize = self.rows[..at].iter().map(|row| row.len).sum();
-        Some((row.id, &self.raw[start..start + row.len]))
+    /// Bytes of all objects.
+    pub(super) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The object at a place of the table, and its bytes, which share the record's memory.
+    pub(super) fn object(&self, at: usize) -> Option<(ObjectId, Bytes)> {
+        let (row, end) = (self.rows.get(at)?, *self.ends.get(at)? as usize);
+        Some((row.id, self.raw.slice(end - row.len..end)))
     }
 
     /// Every object and its bytes.
@@ -265,6 +277,20 @@ impl Record {
             (row.id, &self.raw[start - row.len..start])
         })
     }
+}
+
+/// Decompresses with a context that each thread keeps: making one takes about as long as a small record.
+fn decompress(bytes: &[u8], raw: usize) -> Result<Vec<u8>, Why> {
+    thread_local! {
+        static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    ZSTD.with_borrow_mut(|zstd| {
+        if zstd.is_none() {
+            *zstd = zstd::bulk::Decompressor::new().ok();
+        }
+        let result = zstd.as_mut().and_then(|zstd| zstd.decompress(bytes, raw).ok());
+        result.ok_or("a record cannot be decompressed")
+    })
 }
 
 fn open_part(

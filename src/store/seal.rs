@@ -262,7 +262,7 @@ impl Sealer {
         self.seal_with(random(), aad, plain)
     }
 
-    fn seal_with(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    pub(super) fn seal_with(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD);
         sealed.extend(nonce);
         sealed.extend(plain);

@@ -163,7 +163,7 @@ fn what_is_put_comes_back() {
     }
 }
 
-/// An index that is gone, in part or whole, gives the same answers.
+/// Row 31: an index that is gone, in part or whole, gives the same answers.
 #[test]
 fn an_index_is_made_again() {
     let machine = Machine::new();

@@ -94,7 +94,9 @@ impl Store {
         chunk: &mut dyn FnMut(ChunkRef),
     ) -> Result<(), StoreError> {
         let top = Child { hash: *root, len: size };
-        match self.kind_of(root)? {
+        // One that is shorter than two chunks may be is not looked for.
+        let kind = if size <= u64::from(self.params.sizes().min) { None } else { self.kind_of(root)? };
+        match kind {
             Some(ObjectKind::FileNode) => {}
             // A file of one chunk, there or not.
             _ => {

@@ -485,10 +485,15 @@ fn selected(wire: &WireSelect) -> Result<Select, SyncError> {
     })
 }
 
-/// Parameters a client may choose: those of the command line. Others could make a server cut small or hold much.
+/// Whether a client may choose these parameters: those of the command line. Others could make a server cut small or hold
+/// much.
+#[must_use]
+pub fn accepts(params: &Params) -> bool {
+    [Params::default(), Params::quick()].contains(params)
+}
+
 fn accepted(bytes: &[u8]) -> Option<Params> {
-    let params = Params::from_bytes(bytes, None).ok()?;
-    [Params::default(), Params::quick()].contains(&params).then_some(params)
+    Params::from_bytes(bytes, None).ok().filter(accepts)
 }
 
 /// Opens the tree the client asked for, confined to the module; and, for a single file, its name.

@@ -579,7 +579,10 @@ impl Worker<'_> {
     fn stream(&mut self, file: EntryId) -> Result<Learned, Gone> {
         let (open, seen) = self.open(file)?;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let result = self.stream_chunks(file, &open, &seen, &mut buffer);
+        let result = match self.scan.proven_chunks(file) {
+            Some(proven) if seen.stat.size > 0 => self.stream_proven(file, &open, proven, &mut buffer),
+            _ => self.stream_chunks(file, &open, &seen, &mut buffer),
+        };
         self.buffer = buffer;
         let (root, chunks) = result?;
         Worker::unchanged(&open, &seen)?;
@@ -593,6 +596,32 @@ impl Worker<'_> {
         self.builder.push(&Message::End { file: file.0, root, size, meta });
         self.options.monitor.advance(Phase::Transfer, 1, 0);
         Ok(Learned { root, chunks, seen })
+    }
+
+    /// Sends chunks that are known, as they are read.
+    fn stream_proven(
+        &mut self,
+        file: EntryId,
+        open: &FileRef,
+        (root, chunks): (Hash, Vec<ChunkRef>),
+        buffer: &mut Vec<u8>,
+    ) -> Result<(Hash, Vec<ChunkRef>), Gone> {
+        let mut offset = 0;
+        for chunk in &chunks {
+            let len = chunk.len as usize;
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            let read = open.read_full_at(&mut buffer[..len], offset).map_err(|error| gone(&error))?;
+            if read < len {
+                return Err(Gone::Changed);
+            }
+            if !self.data(file, offset, &buffer[..len]) {
+                return Err(CUT);
+            }
+            offset += len as u64;
+        }
+        Ok((root, chunks))
     }
 
     fn stream_chunks(

@@ -105,7 +105,10 @@ impl FrameBuilder {
 
     /// The frame's bytes; the builder is empty again.
     pub fn take(&mut self, compression: Compression) -> Bytes {
-        let mut buffer = std::mem::replace(&mut self.buffer, vec![0; HEADER]);
+        // The next one will be about as long.
+        let mut next = Vec::with_capacity(self.buffer.len());
+        next.resize(HEADER, 0);
+        let mut buffer = std::mem::replace(&mut self.buffer, next);
         let plain = &buffer[HEADER..];
         let compression = compression.filter(|_| plain.len() >= 64);
         if let (Some(level), Some(lane)) = (compression, &mut self.lane) {

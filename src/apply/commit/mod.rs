@@ -541,7 +541,7 @@ impl Commit<'_> {
     fn dir_meta(&mut self, dir: DirId, meta: Meta, new: bool, path: &RelPath) -> Result<(), ApplyError> {
         let handle = self.handles.mirror(dir)?;
         let failed = |error| ApplyError::io(path.clone(), "set metadata")(error);
-        self.stage.prepare(&*handle, None, meta);
+        let bare = self.stage.prepare(&*handle, None, meta);
         let stat = handle.stat_self().map_err(failed)?;
         let mut attrs = attrs(self.stage.profile, &stat, meta);
         if new && !self.stage.profile.mode() {
@@ -553,7 +553,10 @@ impl Commit<'_> {
         if attrs != Attrs::default() {
             handle.set_attrs_self(&attrs).map_err(failed)?;
         }
-        let equalized = self.stage.equalize(&*handle, None, meta);
+        if bare {
+            return Ok(());
+        }
+        let equalized = self.stage.equalize(&*handle, None, meta).map(drop);
         equalized.map_err(|error| ApplyError::io(path.clone(), "set attributes")(error))
     }
 }
@@ -562,7 +565,7 @@ impl Commit<'_> {
 fn set_meta(stage: &Arc<Stage>, handles: &mut Handles, place: &Place, meta: Meta) -> Result<(), ApplyError> {
     let failed = |operation| ApplyError::io(stage.path(place), operation);
     let dir = handles.mirror(place.dir)?;
-    stage.prepare(&*dir, Some(&place.name), meta);
+    let bare = stage.prepare(&*dir, Some(&place.name), meta);
     let stat = dir.stat(&place.name).map_err(|error| failed("stat")(error))?;
     let mut attrs = attrs(stage.profile, &stat, meta);
     if stat.kind == Kind::Symlink {
@@ -575,7 +578,10 @@ fn set_meta(stage: &Arc<Stage>, handles: &mut Handles, place: &Place, meta: Meta
     if attrs != Attrs::default() {
         dir.set_attrs(&place.name, &attrs).map_err(|error| failed("set metadata")(error))?;
     }
-    let equalized = stage.equalize(&*dir, Some(&place.name), meta);
+    if bare {
+        return Ok(());
+    }
+    let equalized = stage.equalize(&*dir, Some(&place.name), meta).map(drop);
     equalized.map_err(|error| failed("set attributes")(error))
 }
 

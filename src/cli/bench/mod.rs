@@ -40,7 +40,7 @@ pub(super) fn run(args: Args) -> Done {
 }
 
 /// Reads an amount: bytes, or a number with K, M, G as `--bwlimit` has them.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let size = if plain { text.parse().ok() } else { rate::parse(text).ok().flatten() };
     size.filter(|size| *size > 0)

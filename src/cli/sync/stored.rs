@@ -11,11 +11,11 @@ use super::Run;
 use super::sources::Origin;
 use crate::sync::client::{self, Remote, Scanning};
 use crate::sync::resolve::{self, Shape};
-use crate::sync::{CODE_PARTIAL, Options, Summary, Tree, stored, sync_tree};
+use crate::sync::{CODE_PARTIAL, Options, Summary, Tree, serve, stored, sync_tree};
 use crate::transfer::message::{Report, Updates};
 
-/// A state of a name as a source, and what a run from it is made with. Another machine has no key of an encrypted store, so
-/// for it files are read and cut anew.
+/// A state of a name as a source, and what a run from it is made with. Another machine does not cut files as any store might,
+/// and has no key of an encrypted one: then they are read and cut anew for it.
 pub(super) fn source(
     opened: &Opened,
     url: &str,
@@ -30,7 +30,7 @@ pub(super) fn source(
     }
     let state = opened.find(wanted)?;
     let own = opened.store.params();
-    let params = if is_local || !own.is_keyed() { own } else { &options.params };
+    let params = if is_local || serve::accepts(own) { own } else { &options.params };
     let options = Options { params: params.clone(), ..options.clone() };
     let tree = stored::source(opened.store.clone(), &state.root, Path::new(url), &options)?;
     Ok((tree, options))

@@ -60,11 +60,13 @@ fn serves_no_wrong_byte(copies: &Copies) {
     }
 }
 
+/// Row 29.
 #[test]
 fn every_flipped_bit_is_found_never_served_and_mended() {
     flip_bits(copies(Machine::new()), flips());
 }
 
+/// Row 29.
 #[test]
 fn every_flipped_bit_of_an_encrypted_store_is_found_never_served_and_mended() {
     flip_bits(copies(Machine::keyed()), flips() / 2);
@@ -155,7 +157,7 @@ fn what_no_copy_has_is_healed_by_putting_it_again() {
     assert!(store.check(&Check { read_percent: 100, seed: 0 }, &()).unwrap().is_fine());
 }
 
-/// A pack that ends too early has what stands before its end.
+/// Row 30: a pack that ends too early has what stands before its end.
 #[test]
 fn a_torn_pack_has_what_is_before_its_end() {
     let copies = copies(Machine::new());
@@ -175,7 +177,7 @@ fn a_torn_pack_has_what_is_before_its_end() {
     assert!(!contents.placed.is_empty() && !contents.damage.is_empty());
 }
 
-/// A place that gives other bytes than it was given: none is believed.
+/// Row 32: a place that gives other bytes than it was given: none is believed.
 #[test]
 fn a_lying_place_is_found_out() {
     let copies = copies(Machine::new());

@@ -101,7 +101,7 @@ impl Blobs for Turned {
     }
 }
 
-/// Two writers and a collector; what the writers put was there before and has been forgotten, so that they count on packs
+/// Row 33: two writers and a collector; what the writers put was there before and has been forgotten, so that they count on packs
 /// which are about to go.
 #[test]
 fn a_collection_beside_puts_loses_nothing_that_is_named() {

@@ -3,6 +3,21 @@
 use super::{Value, bench, fails, last, ok, put};
 
 #[test]
+fn chunks_are_as_long_as_a_store_is_made_for() {
+    let bench = bench();
+    let chunks = |store: &str, size: &[&str]| {
+        ok(&bench, &[&["init", store][..], size].concat());
+        last(&ok(&bench, &["put", store, "x", "src", "--json"]))["added_objects"].as_u64().unwrap()
+    };
+    let (small, large) =
+        (chunks("small", &["--chunk-size", "4K"]), chunks("large", &["--chunk-size", "300K"]));
+    assert!(small > 100 && large < 30, "{small} {large}");
+    fails(&bench, 1, &["init", "none", "--chunk-size", "1M"]);
+    ok(&bench, &["copy", "small", "like"]);
+    assert!(fails(&bench, 11, &["copy", "small", "large"]).contains("cuts files otherwise"));
+}
+
+#[test]
 fn what_was_put_comes_back_by_number_time_and_root() {
     let bench = bench();
     let first = put(&bench, "home/jane");

@@ -24,6 +24,7 @@ fn damaged(damage: impl Fn(&Bench)) -> Bench {
 /// Its name, what it does, and the check that finds it.
 type Case<'a> = (&'a str, &'a dyn Fn(&Bench), &'a [&'a str]);
 
+/// Row 29.
 #[test]
 fn rot_is_told_with_what_it_affects_and_mended() {
     let rot = |bench: &Bench| flip(&largest_pack(bench, "st"), 300_000);
@@ -85,6 +86,7 @@ fn put_into(bench: &Bench, store: &str) {
     ok(bench, &["put", store, "z", "src"]);
 }
 
+/// Row 31.
 #[test]
 fn an_index_that_is_gone_or_rotten_costs_nothing() {
     let bench = damaged(|bench| {

@@ -4,6 +4,7 @@ use super::{bench, copy_dir, fails, noise, ok, put};
 use crate::bed::can_run;
 use crate::disk::Disk;
 
+/// Row 34.
 #[test]
 fn a_store_survives_a_disk_without_room() {
     let disk = Disk::in_memory(6 << 20);
