@@ -13,6 +13,8 @@ mod get;
 mod init;
 mod log;
 mod ls;
+#[cfg(feature = "mount")]
+mod mount;
 mod put;
 mod repair;
 mod seen;
@@ -76,6 +78,8 @@ enum Command {
     Check(check::Args),
     Repair(repair::Args),
     Copy(copy::Args),
+    #[cfg(feature = "mount")]
+    Mount(mount::Args),
     Stats(stats::Args),
     Log(log::Args),
     Verify(verify::Args),
@@ -114,6 +118,8 @@ pub(super) fn run(args: Args) -> Done {
         Command::Check(args) => check::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Copy(args) => copy::run(&args),
+        #[cfg(feature = "mount")]
+        Command::Mount(args) => mount::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Verify(args) => verify::run(&args),
