@@ -91,6 +91,8 @@ mod history;
 mod index;
 mod keep;
 pub mod log;
+#[cfg(feature = "mount")]
+pub mod mount;
 mod object;
 mod pack;
 mod put;

@@ -18,7 +18,7 @@ mod golden;
 mod interleaved;
 
 /// A machine that puts trees.
-struct Machine {
+pub(super) struct Machine {
     identity: Identity,
     clock: Clock,
     /// What its stores are encrypted with.
@@ -29,7 +29,7 @@ struct Machine {
 const KEY_FILE: Unlock<'_> = Unlock::KeyFile(&[9; 32]);
 
 impl Machine {
-    fn new() -> Machine {
+    pub(super) fn new() -> Machine {
         Machine {
             identity: Identity::ephemeral(),
             clock: Arc::new(|| Time { secs: 2_000_000_000, nanos: 0 }),
@@ -46,7 +46,7 @@ impl Machine {
         Signer { identity: &self.identity, time: (self.clock)() }
     }
 
-    fn store(&self, blobs: Arc<dyn Blobs>) -> Store {
+    pub(super) fn store(&self, blobs: Arc<dyn Blobs>) -> Store {
         let settings = Settings { params: params(), key: self.key.clone(), ..Settings::default() };
         Store::create(blobs, [7; 16], &settings, self.signer()).unwrap()
     }
@@ -70,7 +70,7 @@ impl Machine {
         scan(&fs.root(), None, &options, &()).unwrap()
     }
 
-    fn put(&self, store: &Store, name: &str, fs: &MemFs) -> Result<Put, StoreError> {
+    pub(super) fn put(&self, store: &Store, name: &str, fs: &MemFs) -> Result<Put, StoreError> {
         let options = PutOptions {
             threads: 2,
             now: self.clock.clone(),
@@ -81,7 +81,7 @@ impl Machine {
         store.put_tree(&name.parse::<RefName>().unwrap(), &fs.root(), &mut self.scan(fs), &options)
     }
 
-    fn forget(&self, store: &Store, name: &str, sequence: u64) {
+    pub(super) fn forget(&self, store: &Store, name: &str, sequence: u64) {
         store.forget(&name.parse().unwrap(), &[sequence], self.signer()).unwrap();
     }
 }
@@ -91,13 +91,13 @@ fn params() -> crate::chunk::Params {
     crate::chunk::Params::least(512).unwrap()
 }
 
-fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
     std::iter::successors(Some(seed * 2 + 1), next).map(|state| (state >> 56) as u8).take(len).collect()
 }
 
 /// A tree with `count` files of noise, some of several chunks, in three directories.
-fn tree(seed: u64, count: usize) -> MemFs {
+pub(super) fn tree(seed: u64, count: usize) -> MemFs {
     let fs = MemFs::new();
     for at in 0..count {
         let dir = format!("d{}", at % 3);

@@ -24,7 +24,7 @@ const DEVICE: u64 = 0x53_4c;
 pub struct StoredTree {
     store: Arc<Store>,
     snapshot: Snapshot,
-    sets: Sets,
+    pub(super) sets: Sets,
 }
 
 impl StoredTree {
@@ -75,26 +75,52 @@ impl StoredTree {
     fn stat_of_dir(&self, dir: DirId) -> Stat {
         match self.snapshot.entry_of(dir) {
             Some(id) => self.stat(id),
-            None => stat(Kind::Dir, &self.snapshot.meta(), 0, 1, Rdev::default()),
+            None => stat_of_root(&self.snapshot.meta()),
         }
     }
 
-    fn stat(&self, id: EntryId) -> Stat {
+    /// What an entry is. Names of one file have one inode, its first name's number and two.
+    pub(super) fn stat(&self, id: EntryId) -> Stat {
         let entry = self.snapshot.entry(id);
-        let (kind, size, rdev, shared) = match &entry.node {
-            Node::File { size, link, .. } => (Kind::File, *size, Rdev::default(), link.as_deref()),
-            Node::Dir { .. } => (Kind::Dir, 0, Rdev::default(), None),
-            Node::Symlink { target } => (Kind::Symlink, target.len() as u64, Rdev::default(), None),
-            Node::Special { what, rdev } => (Kind::Special(*what), 0, *rdev, None),
+        let (kind, size, rdev) = match &entry.node {
+            Node::File { size, .. } => (Kind::File, *size, Rdev::default()),
+            Node::Dir { .. } => (Kind::Dir, 0, Rdev::default()),
+            Node::Symlink { target } => (Kind::Symlink, target.len() as u64, Rdev::default()),
+            Node::Special { what, rdev } => (Kind::Special(*what), 0, *rdev),
         };
-        let inode = shared.and_then(|first| self.snapshot.find_path(first)).unwrap_or(id);
-        stat(kind, &entry.meta, size, u64::from(inode.0) + 2, rdev)
+        stat(kind, &entry.meta, size, u64::from(self.first_name(id).0) + 2, rdev)
+    }
+
+    /// The first name of the file that has this one.
+    pub(super) fn first_name(&self, id: EntryId) -> EntryId {
+        let Node::File { link: Some(first), .. } = &self.snapshot.entry(id).node else { return id };
+        let is_file = |id: &EntryId| matches!(self.snapshot.entry(*id).node, Node::File { link: None, .. });
+        self.snapshot.find_path(first).filter(is_file).unwrap_or(id)
+    }
+
+    /// Opens a file: `EINVAL` for what is none.
+    pub(super) fn open_file(&self, id: EntryId) -> io::Result<FileRef> {
+        let Node::File { size, root: Some(root), .. } = &self.snapshot.entry(id).node else {
+            return Err(Errno::INVAL.into());
+        };
+        let mut chunks = Vec::new();
+        let mut end = 0;
+        for chunk in self.store.chunks(root, *size).map_err(unreadable)? {
+            end += u64::from(chunk.len);
+            chunks.push((end, chunk));
+        }
+        Ok(Arc::new(StoredFile { store: self.store.clone(), stat: self.stat(id), chunks }))
     }
 
     fn attributes(&self, id: AttributesId) -> Vec<(Vec<u8>, Vec<u8>)> {
         let set = self.sets.get(id);
         set.iter().flat_map(|set| set.iter()).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
     }
+}
+
+/// What the root directory of a tree is.
+pub(super) fn stat_of_root(meta: &Meta) -> Stat {
+    stat(Kind::Dir, meta, 0, 1, Rdev::default())
 }
 
 fn stat(kind: Kind, meta: &Meta, size: u64, ino: u64, rdev: Rdev) -> Stat {
@@ -146,17 +172,7 @@ impl View for StoredDir {
     }
 
     fn open_file(&self, name: &Name) -> io::Result<FileRef> {
-        let id = self.find(name)?;
-        let Node::File { size, root: Some(root), .. } = &self.tree.snapshot.entry(id).node else {
-            return Err(Errno::INVAL.into());
-        };
-        let mut chunks = Vec::new();
-        let mut end = 0;
-        for chunk in self.tree.store.chunks(root, *size).map_err(unreadable)? {
-            end += u64::from(chunk.len);
-            chunks.push((end, chunk));
-        }
-        Ok(Arc::new(StoredFile { store: self.tree.store.clone(), stat: self.tree.stat(id), chunks }))
+        self.tree.open_file(self.find(name)?)
     }
 
     fn open_file_quietly(&self, name: &Name) -> io::Result<FileRef> {
@@ -169,7 +185,7 @@ impl View for StoredDir {
 }
 
 /// What the store could not give, as a file system says it.
-fn unreadable(error: StoreError) -> io::Error {
+pub(super) fn unreadable(error: StoreError) -> io::Error {
     io::Error::other(error)
 }
 

@@ -131,7 +131,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes what is left, and makes it known to the index. The store has the objects now; nothing refers to them yet.
+    /// Writes what is left, and makes it known to the index. The store has the objects now; nothing refers to them yet. Nothing
+    /// is put by this writer afterwards.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -143,8 +144,11 @@ impl<'a> Writer<'a> {
         let source = self.store.source(&locate);
         // Packs that an interrupted writer left are in no run yet.
         let mut made = Made::default();
-        packs.iter().for_each(|(pack, placed)| made.add(source, *pack, placed));
-        if !packs.is_empty() {
+        let is_empty = packs.is_empty();
+        // What only putting needs goes before the index is made, and tables as they are taken into it.
+        self.claimed.iter().for_each(|claimed| drop(std::mem::take(&mut *locked(claimed))));
+        packs.into_iter().for_each(|(pack, placed)| made.add(source, pack, &placed));
+        if !is_empty {
             index::commit(source, &self.index, made)?;
             self.store.refresh()?;
         }

@@ -14,6 +14,8 @@ mod init;
 mod keys;
 mod log;
 mod ls;
+#[cfg(feature = "mount")]
+mod mount;
 mod put;
 mod rekey;
 mod repair;
@@ -82,6 +84,8 @@ enum Command {
     Rekey(rekey::Args),
     Repair(repair::Args),
     Copy(copy::Args),
+    #[cfg(feature = "mount")]
+    Mount(mount::Args),
     Stats(stats::Args),
     Log(log::Args),
     Verify(verify::Args),
@@ -124,6 +128,8 @@ pub(super) fn run(args: Args) -> Done {
         Command::Rekey(args) => rekey::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Copy(args) => copy::run(&args),
+        #[cfg(feature = "mount")]
+        Command::Mount(args) => mount::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -12,6 +12,8 @@ mod forget;
 mod full;
 mod history;
 mod kill;
+#[cfg(feature = "mount")]
+mod mount;
 mod power;
 mod sync;
 mod trees;

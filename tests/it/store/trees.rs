@@ -8,7 +8,7 @@ use crate::cli::bench::{Bench, raw};
 use crate::disk::{can_trace, has, under};
 
 /// Makes everything that a file system holds, as far as this user may.
-fn build(bench: &Bench) {
+pub(super) fn build(bench: &Bench) {
     bench.write("src/empty", "");
     bench.write("src/mode", "x");
     let script = "
