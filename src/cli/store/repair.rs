@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Done {
             }
             (opened, _) => opened?,
         };
-        let other = args.from.as_deref().map(|from| Store::open(blobs(from)?));
+        let other = args.from.as_deref().map(|from| Ok::<_, anyhow::Error>(Store::open(blobs(from)?)?));
         let other = other.transpose()?;
         let progress = progress(&args.at);
         let mended =
