@@ -14,6 +14,7 @@ use crate::scan::{self, Clock, Scan, scan};
 mod damage;
 mod golden;
 mod interleaved;
+mod remote;
 
 /// A machine that puts trees.
 struct Machine {

@@ -12,6 +12,7 @@ mod full;
 mod history;
 mod kill;
 mod power;
+mod remote;
 mod sync;
 mod trees;
 mod writers;

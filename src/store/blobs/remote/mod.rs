@@ -22,7 +22,7 @@ mod line;
 mod message;
 mod serve;
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 
 pub use client::{Dial, RemoteBlobs};
 pub use line::RemoteError;

@@ -81,7 +81,7 @@ fn directory() -> (tempfile::TempDir, Arc<Host>) {
 }
 
 fn blob(len: usize) -> (BlobName, Vec<u8>) {
-    let bytes: Vec<u8> = (0..len).map(|at| (at * at >> 7) as u8).collect();
+    let bytes: Vec<u8> = (0..len).map(|at| ((at * at) >> 7) as u8).collect();
     (BlobName::of(BlobKind::Pack, &bytes), bytes)
 }
 
