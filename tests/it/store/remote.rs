@@ -142,3 +142,20 @@ fn what_means_nothing_for_a_store_is_refused() {
     bench.write("serve.toml", "[modules.v]\npath = 'vault'\nstore = true\nmode = 'ro'\n");
     assert!(bench.ok(&["serve", "--config", "serve.toml", "--check-config"]).out.contains("store ro"));
 }
+
+#[test]
+fn a_server_that_was_not_met_is_believed_only_if_that_is_said() {
+    let (bench, daemon) = bench("");
+    let args = &["store", "ls", &daemon.url("v")];
+    let told = |command: &mut std::process::Command| {
+        let ended = command.output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (code, err) = told(&mut bench.command("stranger", args));
+    assert!(
+        code == Some(40) && err.contains("is not known") && err.contains("SYNCLINE_ACCEPT_NEW=1"),
+        "{err}"
+    );
+    let (code, err) = told(bench.command("stranger", args).env("SYNCLINE_ACCEPT_NEW", "1"));
+    assert!(code == Some(40) && err.contains("does not accept this machine's key"), "{err}");
+}

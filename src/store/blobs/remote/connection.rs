@@ -131,6 +131,9 @@ impl Connection {
             Ok(true)
         });
         let is_sent = self.send(request, body, take);
+        if !is_sent {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
         let answer = if is_sent { told.recv().ok() } else { told.recv_timeout(LAST_WORD).ok() };
         answer
             .unwrap_or_else(|| Err(lost(NetError::closed("the link to the store's server was lost").into())))

@@ -153,7 +153,7 @@ fn a_lock_is_one_links_until_it_is_dropped_or_the_link_is() {
     let (name, bytes) = blob(10);
     assert!(!one.is_shared());
     let Locking::Held(lock) = one.lock().unwrap() else { panic!("nobody has it") };
-    assert!(matches!(two.lock().unwrap(), Locking::Taken(Some(_))));
+    assert!(matches!(two.lock().unwrap(), Locking::Taken(_)), "one has it");
     assert_eq!(two.put(&name, &bytes).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
     assert_eq!(two.replace_head(None, b"two").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
     assert_eq!(two.remove(&name).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
