@@ -394,7 +394,9 @@ pub(super) fn module(text: &OsStr) -> Result<(String, Service), Usage> {
     };
     let equals = bytes.iter().position(|byte| *byte == b'=').ok_or_else(|| wrong("no name"))?;
     let (name, rest) = (&bytes[..equals], &bytes[equals + 1..]);
-    let store = rest.strip_prefix(STORE);
+    // A directory of that name, and its mode, are no store.
+    let is_path = |path: &&[u8]| Mode::ALL.iter().all(|mode| mode.name().as_bytes() != *path);
+    let store = rest.strip_prefix(STORE).filter(is_path);
     let rest = store.unwrap_or(rest);
     let written = Mode::ALL.into_iter().find_map(|mode| {
         let path = rest.strip_suffix(mode.name().as_bytes())?.strip_suffix(b":")?;
@@ -505,6 +507,22 @@ mod tests {
         for text in ["m", "m=/a", "=/a:ro", "m=:ro", "a,b=/a:ro", "m=/a:RW"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_module_may_be_a_store() {
+        let read = |text: &str| {
+            let (_, Service { module, .. }) = module(OsStr::new(text)).ok()?;
+            Some((module.root.to_str()?.to_owned(), module.store, module.writing))
+        };
+        let expected = |writing| Some(("/a".to_owned(), true, writing));
+        assert_eq!(read("m=store:/a"), expected(Writing::All));
+        assert_eq!(read("m=store:/a:rw"), expected(Writing::All));
+        assert_eq!(read("m=store:/a:ro"), expected(Writing::Nothing));
+        for text in ["m=store:/a:ao", "m=store:/a:wo", "m=store:"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert!(read("m=store:rw").is_some_and(|(root, store, _)| root.ends_with("/store") && !store));
     }
 
     #[test]
