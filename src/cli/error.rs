@@ -24,6 +24,7 @@ use crate::net::NetError;
 use crate::net::bootstrap::BootstrapError;
 use crate::path::Escaped;
 use crate::store::StoreError;
+use crate::store::blobs::remote::RemoteError;
 use crate::store::log::{Evidence, LogError};
 use crate::sync::SyncError;
 use crate::transfer::ProtocolError;
@@ -162,7 +163,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
             return Some(of_bootstrap(error));
         }
         if let Some(error) = cause.downcast_ref::<StoreError>() {
-            return Some(error.code());
+            return Some(of_server(error).unwrap_or_else(|| error.code()));
         }
         if let Some(evidence) = cause.downcast_ref::<Evidence>() {
             return Some(of_evidence(evidence));
@@ -179,6 +180,15 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         cause.is::<io::Error>().then_some(CODE_FILES)
     });
     known.unwrap_or(CODE_USAGE)
+}
+
+/// The exit code if it was not the store that failed but the way to its server.
+fn of_server(error: &StoreError) -> Option<u8> {
+    let StoreError::Io { source, .. } = error else { return None };
+    match source.get_ref()?.downcast_ref()? {
+        RemoteError::Net(error) => Some(of_net(error)),
+        _ => Some(CODE_PROTOCOL),
+    }
 }
 
 /// The store's error, if it is one or has one inside.
@@ -252,7 +262,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         };
         match net? {
             NetError::UnknownHost { .. } => {
-                Some("compare it with what `syncline id` prints there, then use --accept-new".to_owned())
+                Some("compare it with what `syncline id` prints there, then use --accept-new, or SYNCLINE_ACCEPT_NEW=1 with a store".to_owned())
             }
             NetError::HostKeyChanged { host, .. } => Some(format!(
                 "if the server was given a new key, remove the line of {host} from the file known_hosts; if not, \

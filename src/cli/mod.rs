@@ -51,7 +51,8 @@ use crate::net::{self, Home};
 /// destination is what the source is, and that it is on stable storage.
 ///
 /// SYNCLINE_HOME names the folder that holds keys, trusted peers and indexes; without it the XDG folders do.
-/// SYNCLINE_RSH names the command that is run for ssh.
+/// SYNCLINE_RSH names the command that is run for ssh. SYNCLINE_ACCEPT_NEW=1 has the server of a store believed that was
+/// not met before.
 #[derive(Parser)]
 #[command(name = "syncline", version, max_term_width = 100)]
 struct Cli {

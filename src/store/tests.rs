@@ -16,6 +16,7 @@ mod damage;
 mod encrypted;
 mod golden;
 mod interleaved;
+mod remote;
 
 /// A machine that puts trees.
 pub(super) struct Machine {

@@ -19,6 +19,7 @@
 //! [`Receiver`]: crate::transfer::Receiver
 
 mod around;
+mod blobs;
 pub mod client;
 mod destination;
 mod dir_links;

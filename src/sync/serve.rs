@@ -16,7 +16,7 @@ use super::client::agent;
 use super::resolve::{self, Below, Shape, below};
 use super::view::follows;
 use super::wire::{self, Use};
-use super::{Around, Follower, Options, Place, Privilege, SyncError, Tree, destination, source};
+use super::{Around, Follower, Options, Place, Privilege, SyncError, Tree, blobs, destination, source};
 use crate::chunk::Params;
 use crate::fs::{one::one_file, os};
 use crate::limits::{NAMED_BYTES_MAX, NAMED_MAX};
@@ -26,7 +26,9 @@ use crate::path::{Escaped, Name, RelPath};
 use crate::scan::{Excludes, Mounts, Select, Sizes};
 use crate::snapshot::Profile;
 use crate::transfer::frame::{FrameError, FrameReader};
-use crate::transfer::message::{Direction, Hello, MAKE_ALL, Message, Report, Welcome, WireSelect};
+use crate::transfer::message::{
+    Direction, Hello, MAKE_ALL, Message, Report, StoreHello, Welcome, WireSelect,
+};
 use crate::transfer::{ProtocolError, violation};
 
 /// A key may not do that.
@@ -58,6 +60,8 @@ pub struct Module {
     pub bandwidth_max: Option<u64>,
     /// Names that a session deletes at most; if there are more, none is.
     pub deletions_max: Option<u64>,
+    /// Whether it is a store, whose blobs are served and nothing else.
+    pub store: bool,
 }
 
 /// What clients may write.
@@ -88,6 +92,7 @@ impl Module {
             exclude: Excludes::default(),
             bandwidth_max: None,
             deletions_max: None,
+            store: false,
         }
     }
 }
@@ -103,6 +108,8 @@ pub struct Asked {
     pub push: bool,
     /// Whether nothing is to change.
     pub dry_run: bool,
+    /// Whether it wants the blobs of a store.
+    pub store: bool,
 }
 
 /// What a served session did, for the log.
@@ -149,6 +156,8 @@ pub fn serve(link: Link, host: impl Host, options: &Options) -> Result<Served, S
 trait Targets {
     fn find(&mut self, hello: &Hello) -> Result<Target, SyncError>;
 
+    fn find_store(&mut self, hello: &StoreHello) -> Result<Module, SyncError>;
+
     fn waits(&mut self) {}
 }
 
@@ -159,8 +168,14 @@ impl<H: Host> Targets for Modules<H> {
     fn find(&mut self, hello: &Hello) -> Result<Target, SyncError> {
         let name = std::str::from_utf8(&hello.module).map_err(|_| no_module(&hello.module))?;
         let (path, push) = (hello.path.clone(), hello.direction == Direction::Push);
-        let asked = Asked { module: name.to_owned(), path, push, dry_run: hello.dry_run };
+        let asked = Asked { module: name.to_owned(), path, push, dry_run: hello.dry_run, store: false };
         self.0.module(&asked).map(Target::Module)
+    }
+
+    fn find_store(&mut self, hello: &StoreHello) -> Result<Module, SyncError> {
+        let name = std::str::from_utf8(&hello.module).map_err(|_| no_module(&hello.module))?;
+        let (module, path) = (name.to_owned(), RelPath::root());
+        self.0.module(&Asked { module, path, push: false, dry_run: false, store: true })
     }
 
     fn waits(&mut self) {
@@ -176,6 +191,10 @@ struct Account<'a> {
 impl Targets for Account<'_> {
     fn find(&mut self, hello: &Hello) -> Result<Target, SyncError> {
         account_path(&hello.module, self.home).map(Target::Account)
+    }
+
+    fn find_store(&mut self, _: &StoreHello) -> Result<Module, SyncError> {
+        Err(refused("stores are served by `syncline serve`, as modules".to_owned(), 1))
     }
 }
 
@@ -204,14 +223,22 @@ enum Target {
 fn run(mut link: Link, mut targets: impl Targets, options: &Options) -> Result<Served, SyncError> {
     let mut frames = FrameReader::default();
     let first = wire::first(&mut link, &mut frames)?;
-    let mut asked = None;
+    let (mut asked, mut store) = (None, None);
     first.for_each(|message, _| match message {
-        Message::Hello(hello) if asked.is_none() => {
+        Message::Hello(hello) if asked.is_none() && store.is_none() => {
             asked = Some(hello);
             Ok::<(), ProtocolError>(())
         }
+        Message::Store(hello) if asked.is_none() && store.is_none() => {
+            store = Some(hello);
+            Ok(())
+        }
         _ => Err(violation("a first message that is no hello")),
     })?;
+    if let Some(hello) = store {
+        let module = targets.find_store(&hello);
+        return blobs::run(link, frames, &hello, module, options);
+    }
     let hello = asked.ok_or_else(|| violation("no hello"))?;
     let push = hello.direction == Direction::Push;
     let target = targets.find(&hello);
@@ -281,7 +308,7 @@ fn await_round(wire: &wire::Wire) -> Result<bool, SyncError> {
     Ok(begins == Some(true))
 }
 
-fn refused(text: String, code: u8) -> SyncError {
+pub(super) fn refused(text: String, code: u8) -> SyncError {
     SyncError::Refused { text, code }
 }
 
@@ -364,6 +391,10 @@ fn allow(module: &Module, hello: &Hello) -> Result<(), SyncError> {
     let push = hello.direction == Direction::Push;
     let name = Escaped(&hello.module);
     let deny = |what: &str| Err(refused(format!("module {name} {what}"), CODE_IDENTITY));
+    if module.store && module.readable {
+        let text = format!("module {name} is a store and no directory; a snapshot in it is store:URL#NAME");
+        return Err(refused(text, 1));
+    }
     match module.writing {
         Writing::Nothing if !module.readable => return Err(no_module(&hello.module)),
         Writing::Nothing if push && !hello.dry_run => return deny("is read-only for this key"),

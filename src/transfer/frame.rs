@@ -12,6 +12,7 @@
 //! Each end's first ten bytes are not a frame but the [`preamble`].
 
 use bytes::{Buf, Bytes, BytesMut};
+use serde::Serialize;
 
 use super::lane::{self, LANES_MAX};
 use super::message::{Message, VERSION};
@@ -87,7 +88,15 @@ impl FrameBuilder {
     /// # Panics
     /// If the frame outgrows [`FRAME_BYTES_MAX`]: callers send before that.
     pub fn push(&mut self, message: &Message<'_>) {
-        encode_into(message, &mut self.buffer);
+        self.push_value(message);
+    }
+
+    /// Appends a message of another protocol in the same frames.
+    ///
+    /// # Panics
+    /// As [`push`](FrameBuilder::push).
+    pub(crate) fn push_value(&mut self, value: &impl Serialize) {
+        encode_into(value, &mut self.buffer);
         assert!(self.len() <= FRAME_BYTES_MAX, "frame of {} bytes", self.len());
     }
 
@@ -253,6 +262,11 @@ impl Payload {
             each(decode_front("message", &mut rest)?, &self.0)?;
         }
         Ok(())
+    }
+
+    /// The messages, one behind the other.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Bytes of all its messages.

@@ -23,6 +23,8 @@ use crate::sync::serve::{Module, Writing};
 
 /// Longest configuration file, in bytes.
 const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// What stands before the path of a store.
+const STORE: &[u8] = b"store:";
 
 /// What to serve, and where.
 #[derive(Debug, Default)]
@@ -125,6 +127,8 @@ struct WrittenModule {
     devices: bool,
     #[serde(default)]
     fake_super: bool,
+    #[serde(default)]
+    store: bool,
 }
 
 /// What clients of a module may do, as it is written.
@@ -156,6 +160,15 @@ impl Mode {
             Mode::Rw => (true, Writing::All),
             Mode::Wo => (false, Writing::All),
             Mode::Ao => (true, Writing::New),
+        }
+    }
+
+    /// Refuses what a store cannot be: who reads none of it cannot add to it, and without its key nobody can tell what
+    /// is added from what is forgotten.
+    fn check_store(self) -> Result<(), String> {
+        match self {
+            Mode::Ro | Mode::Rw => Ok(()),
+            Mode::Wo | Mode::Ao => Err(format!("mode {}: a store is ro or rw", self.name())),
         }
     }
 
@@ -280,7 +293,11 @@ impl WrittenModule {
         if self.fake_super && matches!(self.owner, Owner::Given(..)) {
             return Err("owner: with fake_super files are the daemon's".to_owned());
         }
+        if self.store {
+            self.check_store()?;
+        }
         let module = Module {
+            store: self.store,
             owner: matches!(self.owner, Owner::Kept),
             owned_by: match self.owner {
                 Owner::Given(user, group) => Some((user, group)),
@@ -297,6 +314,24 @@ impl WrittenModule {
         let peers = self.peers.map(|peers| peers.into_iter().map(|key| key.0).collect());
         let connections_max = self.max_connections.map(|max| max.get().into());
         Ok(Service { module, peers, connections_max })
+    }
+
+    /// Refuses what would mean nothing for a store.
+    fn check_store(&self) -> Result<(), String> {
+        let WrittenModule { exclude, bandwidth, max_delete, owner, setid, devices, fake_super, .. } = self;
+        let wrong = [
+            ("exclude", !exclude.0.is_empty()),
+            ("bandwidth", bandwidth.is_some()),
+            ("max_delete", max_delete.is_some()),
+            ("owner", !matches!(owner, Owner::Kept)),
+            ("setid", *setid),
+            ("devices", *devices),
+            ("fake_super", *fake_super),
+        ];
+        if let Some((key, _)) = wrong.iter().find(|(_, is_given)| *is_given) {
+            return Err(format!("{key}: a store has no files of its clients'"));
+        }
+        self.mode.check_store()
     }
 }
 
@@ -323,7 +358,7 @@ impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Service { module, peers, connections_max } = self;
         let mode = Mode::ALL.into_iter().find(|mode| mode.rights() == (module.readable, module.writing));
-        write!(f, " {}", mode.map_or("-", Mode::name))?;
+        write!(f, " {}{}", if module.store { "store " } else { "" }, mode.map_or("-", Mode::name))?;
         write!(f, " {}", Escaped(module.root.as_os_str().as_bytes()))?;
         if let Some(peers) = peers {
             let peers: Vec<String> = peers.iter().map(PeerId::fingerprint).collect();
@@ -350,24 +385,33 @@ impl fmt::Display for Service {
     }
 }
 
-/// Reads `NAME=PATH:MODE`.
+/// Reads `NAME=PATH:MODE`, or `NAME=store:PATH[:MODE]`.
 pub(super) fn module(text: &OsStr) -> Result<(String, Service), Usage> {
     let bytes = text.as_bytes();
     let wrong = |why: &str| {
         Usage::new(format!("module {}: {why}", Escaped(bytes)))
-            .hint("the form is NAME=PATH:MODE, and MODE is ro, rw, wo or ao")
+            .hint("the form is NAME=PATH:MODE, and MODE is ro, rw, wo or ao; of a store NAME=store:PATH:MODE")
     };
     let equals = bytes.iter().position(|byte| *byte == b'=').ok_or_else(|| wrong("no name"))?;
     let (name, rest) = (&bytes[..equals], &bytes[equals + 1..]);
+    // A directory of that name, and its mode, are no store.
+    let is_path = |path: &&[u8]| Mode::ALL.iter().all(|mode| mode.name().as_bytes() != *path);
+    let store = rest.strip_prefix(STORE).filter(is_path);
+    let rest = store.unwrap_or(rest);
     let written = Mode::ALL.into_iter().find_map(|mode| {
         let path = rest.strip_suffix(mode.name().as_bytes())?.strip_suffix(b":")?;
         Some((path, mode))
     });
+    let written = written.or_else(|| store.map(|path| (path, Mode::Rw)));
     let (path, mode) = written.ok_or_else(|| wrong("no mode at the end"))?;
+    if store.is_some() {
+        mode.check_store().map_err(|why| wrong(&why))?;
+    }
     let name = std::str::from_utf8(name).map_err(|_| wrong("a name that is not UTF-8"))?;
     check_module_name(name).map_err(|why| wrong(&why))?;
     let root = absolute(&path_of(path)).map_err(|why| wrong(&why))?;
-    Ok((name.to_owned(), Service { module: mode.module(root), peers: None, connections_max: None }))
+    let module = Module { store: store.is_some(), ..mode.module(root) };
+    Ok((name.to_owned(), Service { module, peers: None, connections_max: None }))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
@@ -463,6 +507,22 @@ mod tests {
         for text in ["m", "m=/a", "=/a:ro", "m=:ro", "a,b=/a:ro", "m=/a:RW"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_module_may_be_a_store() {
+        let read = |text: &str| {
+            let (_, Service { module, .. }) = module(OsStr::new(text)).ok()?;
+            Some((module.root.to_str()?.to_owned(), module.store, module.writing))
+        };
+        let expected = |writing| Some(("/a".to_owned(), true, writing));
+        assert_eq!(read("m=store:/a"), expected(Writing::All));
+        assert_eq!(read("m=store:/a:rw"), expected(Writing::All));
+        assert_eq!(read("m=store:/a:ro"), expected(Writing::Nothing));
+        for text in ["m=store:/a:ao", "m=store:/a:wo", "m=store:"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert!(read("m=store:rw").is_some_and(|(root, store, _)| root.ends_with("/store") && !store));
     }
 
     #[test]

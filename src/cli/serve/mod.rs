@@ -43,7 +43,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// its socket (LISTEN_FDS) and says when it is ready (NOTIFY_SOCKET).
 ///
 /// A peer may do what both the module and its line in authorized_peers allow. Of a module, ro may be read, rw
-/// written too, wo only written, and ao read and added to: what is there neither changes nor goes.
+/// written too, wo only written, and ao read and added to: what is there neither changes nor goes. A module that is a store
+/// is used by `syncline store`, as syncline://HOST/MODULE; the server needs no key of one that is encrypted.
 ///
 /// With --once it serves the one who came by ssh, and nobody else; that is what `syncline sync HOST:PATH` runs.
 #[derive(clap::Args)]
@@ -52,12 +53,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// A directory to serve, as NAME=PATH:MODE with a MODE of ro, rw, wo or ao; may be given again.
+    /// A directory to serve, as NAME=PATH:MODE with a MODE of ro, rw, wo or ao, or a store, as NAME=store:PATH[:MODE] with
+    /// a MODE of ro or rw, which it is if not said; may be given again.
     #[arg(long = "module", value_name = "NAME=PATH:MODE")]
     modules: Vec<OsString>,
 
     /// A TOML file: `listen`, `max_connections`, `log`, `metrics`, and a table [modules.NAME] with `path` and `mode`,
-    /// and perhaps `peers`, `max_connections`, `exclude`, `bandwidth`, `max_delete`, `owner`, `setid`, `devices`, `fake_super`. What the
+    /// and perhaps `peers`, `max_connections`, `exclude`, `bandwidth`, `max_delete`, `owner`, `setid`, `devices`, `fake_super`, or `store`. What the
     /// command line says goes before.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,

@@ -123,6 +123,7 @@ impl Subject {
 
     fn direction(&self) -> &'static str {
         match &self.asked {
+            Some(Asked { store: true, .. }) => "store",
             Some(Asked { push: true, .. }) => "push",
             Some(_) => "pull",
             None => "",

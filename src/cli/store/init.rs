@@ -71,9 +71,12 @@ pub(super) fn make(url: &str, settings: &Settings) -> anyhow::Result<Opened> {
 }
 
 /// The place that a URL means, made if it is not there.
-fn new_blobs(url: &str) -> std::io::Result<Arc<dyn Blobs>> {
+fn new_blobs(url: &str) -> anyhow::Result<Arc<dyn Blobs>> {
+    if super::remote::is_remote(url) {
+        return super::remote::open(url, true);
+    }
     if super::is_remote(url) {
-        return super::cloud(url);
+        return Ok(super::cloud(url)?);
     }
     let path = Path::new(url);
     let root = match os::open_root(path) {

@@ -18,6 +18,7 @@ mod ls;
 mod mount;
 mod put;
 mod rekey;
+mod remote;
 mod repair;
 mod seen;
 mod stats;
@@ -41,9 +42,9 @@ use crate::hash::{Domain, Hash};
 use crate::net::{Home, Identity};
 use crate::path::Escaped;
 use crate::snapshot::Node;
-use crate::store::blobs::{Blobs, DirBlobs};
 #[cfg(feature = "cloud")]
-use crate::store::blobs::{Cached, ObjectBlobs};
+use crate::store::blobs::ObjectBlobs;
+use crate::store::blobs::{Blobs, Cached, DirBlobs};
 use crate::store::{ObjectId, Signer, State, Store, StoreError};
 use crate::sync::{CODE_PARTIAL, Problem};
 
@@ -94,7 +95,7 @@ enum Command {
 /// Which store, and how results are told.
 #[derive(clap::Args)]
 struct At {
-    /// The store: the path of its directory, or s3://BUCKET/PREFIX, gs://…, az://….
+    /// The store: the path of its directory, syncline://HOST[:PORT]/MODULE, or s3://BUCKET/PREFIX, gs://…, az://….
     url: String,
 
     /// An object a line.
@@ -238,7 +239,15 @@ fn telling(at: &At, command: impl FnOnce() -> Done) -> Done {
 }
 
 /// The place that a URL means.
-fn blobs(url: &str) -> Result<Arc<dyn Blobs>, StoreError> {
+fn blobs(url: &str) -> anyhow::Result<Arc<dyn Blobs>> {
+    if remote::is_remote(url) {
+        return remote::open(url, false);
+    }
+    Ok(near(url)?)
+}
+
+/// The place that a path, or the URL of an object store, means.
+fn near(url: &str) -> Result<Arc<dyn Blobs>, StoreError> {
     if is_remote(url) {
         return cloud(url).map_err(|source| StoreError::Io {
             blob: Escaped(url.as_bytes()).to_string(),
@@ -265,14 +274,18 @@ fn is_remote(url: &str) -> bool {
 #[cfg(feature = "cloud")]
 fn cloud(url: &str) -> std::io::Result<Arc<dyn Blobs>> {
     let home = crate::net::home().map_err(std::io::Error::other)?;
-    let folder = Hash::of(Domain::Blob, url.as_bytes()).to_string();
-    let place = Arc::new(ObjectBlobs::open(url)?);
-    Ok(Arc::new(Cached::new(place, home.cache.join("stores").join(folder))))
+    Ok(cached(Arc::new(ObjectBlobs::open(url)?), url, &home))
 }
 
 #[cfg(not(feature = "cloud"))]
 fn cloud(_: &str) -> std::io::Result<Arc<dyn Blobs>> {
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "this build has no object stores"))
+}
+
+/// A place far away, with its index kept on this machine too.
+fn cached(place: Arc<dyn Blobs>, url: &str, home: &Home) -> Arc<dyn Blobs> {
+    let folder = Hash::of(Domain::Blob, url.as_bytes()).to_string();
+    Arc::new(Cached::new(place, home.cache.join("stores").join(folder)))
 }
 
 /// This machine's signature, of now.

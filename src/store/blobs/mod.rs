@@ -12,6 +12,7 @@ mod dir;
 mod memory;
 #[cfg(feature = "cloud")]
 mod object;
+pub mod remote;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use dir::DirBlobs;
 pub use memory::MemoryBlobs;
 #[cfg(feature = "cloud")]
 pub use object::ObjectBlobs;
+pub use remote::RemoteBlobs;
 
 /// What a blob holds, which is the folder that it lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -211,3 +211,27 @@ pub struct Welcome {
     /// The tree is one file, of this name.
     pub only: Option<Name>,
 }
+
+/// The first message of a client that wants the blobs of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreHello {
+    /// Program and version, for people.
+    pub agent: Text,
+    /// Which requests it makes ([`crate::store::blobs::remote::VERSION`]).
+    pub version: u16,
+    /// The module.
+    pub module: Text,
+    /// A store is to be made there.
+    pub make: bool,
+}
+
+/// The server's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorePlace {
+    /// Program and version, for people.
+    pub agent: Text,
+    /// Whether there is a store; without one, nothing follows.
+    pub found: bool,
+    /// Whether several may write to it at once.
+    pub shared: bool,
+}

@@ -6,7 +6,8 @@
 mod hello;
 
 pub use hello::{
-    Backup, Compare, Direction, Hello, Purpose, Removal, Updates, View, Welcome, WireSelect, Writing,
+    Backup, Compare, Direction, Hello, Purpose, Removal, StoreHello, StorePlace, Updates, View, Welcome,
+    WireSelect, Writing,
 };
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -754,6 +755,10 @@ pub enum Message<'a> {
     /// Client → server, when `Done` has come in a session that rounds may follow: the next of them begins, with the same
     /// wishes. Answered by `Welcome`.
     Again,
+    /// Client → server, first, in place of `Hello`: it wants the blobs of a store. Answered by `Place`.
+    Store(StoreHello),
+    /// Server → client, first: what follows are requests for blobs and their answers (`store::blobs::remote`).
+    Place(StorePlace),
 }
 
 /// Names and values of one inode's attributes, by name.

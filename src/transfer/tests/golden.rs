@@ -210,6 +210,13 @@ pub(super) fn every_message() -> Vec<Message<'static>> {
         Message::Links(list(vec![path("a/link"), path("b")])),
         Message::Dirs(list(vec![true, false])),
         Message::Again,
+        Message::Store(StoreHello {
+            agent: text("syncline 1"),
+            version: 1,
+            module: text("vault"),
+            make: true,
+        }),
+        Message::Place(StorePlace { agent: text("syncline 1"), found: true, shared: false }),
     ]
 }
 

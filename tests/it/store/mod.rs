@@ -15,6 +15,7 @@ mod kill;
 #[cfg(feature = "mount")]
 mod mount;
 mod power;
+mod remote;
 mod sync;
 mod trees;
 mod writers;
