@@ -8,7 +8,7 @@ use super::record::Record;
 use crate::hash::Hash;
 
 /// Bytes of records that are kept.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 32 << 20;
 
 /// A pack, and where in it the record begins.
 pub(super) type Key = (Hash, u32);
@@ -43,7 +43,7 @@ impl Blocks {
         let record = read().map(Arc::new).inspect_err(|_| drop(self.kept().slots.remove(&key)))?;
         *slot = Some(record.clone());
         drop(slot);
-        self.keep(key, record.len());
+        self.keep(key, record.memory());
         Ok(record)
     }
 

@@ -8,7 +8,7 @@ use super::pack;
 use super::record::{Record, Seal};
 use super::seal::{Secret, Wrapped};
 use super::settings::Written;
-use super::walk::{Broken, Walk};
+use super::walk::{Broken, Walk, half};
 use super::{ObjectId, ObjectKind, Store, StoreError, pack_name};
 use crate::hash::Hash;
 
@@ -51,6 +51,15 @@ impl Checked {
     }
 }
 
+/// What a pack's table says of an object.
+struct Found {
+    /// Where its record begins, and which of that it is.
+    place: (u32, u16),
+    kind: ObjectKind,
+    /// The first half of its locator.
+    half: [u8; 16],
+}
+
 impl Store {
     /// Checks the store: every pack's tables, as many packs' bytes as asked for, the index against the packs, the history,
     /// and that everything is there which a kept snapshot needs.
@@ -59,7 +68,7 @@ impl Store {
     /// [`StoreError::Io`] if the place cannot be read; what is wrong is in what it gives.
     pub fn check(&self, how: &Check, monitor: &dyn crate::monitor::Monitor) -> Result<Checked, StoreError> {
         let mut checked = Checked::default();
-        let mut found: HashMap<Hash, HashMap<(u32, u16), ObjectId>> = HashMap::new();
+        let mut found: HashMap<Hash, Vec<Found>> = HashMap::new();
         let condemned = self.head()?.0.condemned;
         let packs = self.list(BlobKind::Pack)?;
         let bytes = packs.iter().map(|info| info.len).sum();
@@ -77,8 +86,11 @@ impl Store {
         let mut wrong = HashSet::new();
         let compared = index.for_each(&*self.blobs, |locator, location| {
             let pack = found.get(&location.pack.hash);
-            let row = pack.and_then(|rows| rows.get(&(location.offset, location.at)));
-            let fits = row.is_some_and(|id| self.locate(&id.hash) == locator && id.kind == location.kind);
+            let place = (location.offset, location.at);
+            let row = pack.and_then(|rows| {
+                rows.binary_search_by_key(&place, |row| row.place).ok().and_then(|at| rows.get(at))
+            });
+            let fits = row.is_some_and(|row| row.half == half(&locator) && row.kind == location.kind);
             // What a damaged pack's tables no longer tell is told of the pack.
             if !fits && !checked.packs_damaged.contains(&location.pack.hash) {
                 wrong.insert(location.pack);
@@ -88,6 +100,7 @@ impl Store {
         checked.damage.extend(
             wrong.iter().map(|pack| StoreError::damaged(pack, "the index says of it what it does not have")),
         );
+        drop(found);
         self.check_history(&mut checked)?;
         let mut walk = Walk::new(self);
         for root in self.head()?.0.roots().collect::<HashSet<_>>() {
@@ -139,21 +152,23 @@ impl Store {
         info: &BlobInfo,
         how: &Check,
         checked: &mut Checked,
-    ) -> Result<HashMap<(u32, u16), ObjectId>, StoreError> {
+    ) -> Result<Vec<Found>, StoreError> {
         let name = info.name;
         let contents = match pack::contents(&*self.blobs, &name, info.len, self.seal()) {
-            Err(error) if super::is_gone(&error) => return Ok(HashMap::new()),
+            Err(error) if super::is_gone(&error) => return Ok(Vec::new()),
             contents => contents?,
         };
         checked.packs += 1;
         let before = checked.damage.len();
         checked.damage.extend(contents.damage.iter().map(|(_, why)| StoreError::damaged(&name, why)));
-        let mut rows = HashMap::new();
+        let mut rows = Vec::new();
         for placed in &contents.placed {
             for (at, row) in placed.rows.iter().enumerate() {
-                rows.insert((placed.offset, at as u16), row.id);
+                let half = half(&self.locate(&row.id.hash));
+                rows.push(Found { place: (placed.offset, at as u16), kind: row.id.kind, half });
             }
         }
+        rows.sort_unstable_by_key(|row| row.place);
         checked.objects += rows.len() as u64;
         let chosen = name.hash.prefix().wrapping_add(how.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)) % 100;
         if chosen < u64::from(how.read_percent) {

@@ -23,7 +23,7 @@
 //!
 //! # Cost
 //!
-//! Memory: the index of up to some 600,000 objects (32 MiB a run), 64 MiB of records read lately; of a writer two packs of
+//! Memory: the index of up to some 600,000 objects (32 MiB a run), 32 MiB of records read lately; of a writer two packs of
 //! [`PACK_BYTES`] and a record a thread.
 //!
 //! # In short

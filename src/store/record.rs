@@ -258,9 +258,9 @@ impl Record {
         Ok(Record { ends: ends.collect(), rows, raw: raw.into() })
     }
 
-    /// Bytes of all objects.
-    pub(super) fn len(&self) -> usize {
-        self.raw.len()
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        self.raw.len() + self.rows.len() * (size_of::<Row>() + size_of::<u32>())
     }
 
     /// The object at a place of the table, and its bytes, which share the record's memory.
