@@ -159,3 +159,16 @@ fn a_server_that_was_not_met_is_believed_only_if_that_is_said() {
     let (code, err) = told(bench.command("stranger", args).env("SYNCLINE_ACCEPT_NEW", "1"));
     assert!(code == Some(40) && err.contains("does not accept this machine's key"), "{err}");
 }
+
+#[test]
+fn a_server_needs_no_key_of_an_encrypted_store() {
+    let (bench, daemon) = bench("");
+    let url = &daemon.url("v");
+    ok(&bench, &["init", url, "--key-file", "key"]);
+    ok(&bench, &["put", url, "home", "src", "--key-file", "key"]);
+    ok(&bench, &["rekey", url, "--key-file", "key", "--new-key-file", "other"]);
+    let error = fails(&bench, 40, &["get", url, "home", "got", "--key-file", "key"]);
+    assert!(error.contains("another store's"), "{error}");
+    ok(&bench, &["get", url, "home", "got", "--key-file", "other"]);
+    bench.assert_equal("src", "got");
+}

@@ -220,3 +220,21 @@ fn who_may_only_read_changes_nothing() {
     assert_eq!(client.list(BlobKind::Pack).unwrap().len(), 1);
     assert!(place.head().unwrap().is_none() && place.settings().is_err());
 }
+
+/// Row 35: what another module has is answered for as what nobody has.
+#[test]
+fn a_digest_opens_nothing_of_another_module() {
+    let (other, own) = (MemoryBlobs::default(), MemoryBlobs::default());
+    let (name, bytes) = blob(1000);
+    other.put(&name, &bytes).unwrap();
+    let (nowhere, _) = blob(999);
+    let host = Host::new(Arc::new(own), true);
+    let client = host.client();
+    let told = |name: &BlobName| {
+        let errors = [client.len(name).unwrap_err(), client.read(name, 0..1).unwrap_err()];
+        errors.map(|error| (error.kind(), error.to_string()))
+    };
+    assert_eq!(told(&name), told(&nowhere));
+    assert_eq!(told(&name)[0].0, io::ErrorKind::NotFound);
+    assert_eq!(client.list(BlobKind::Pack).unwrap(), []);
+}
