@@ -5,6 +5,7 @@ use super::log::{RefName, Tag};
 use super::walk::Walk;
 use super::write::Added;
 use super::{State, Store, StoreError};
+use crate::monitor::{Monitor, Phase};
 use crate::snapshot::Totals;
 
 impl Store {
@@ -20,6 +21,7 @@ impl Store {
         state: &State,
         name: &RefName,
         by: Signer<'_>,
+        monitor: &dyn Monitor,
     ) -> Result<(State, Added), StoreError> {
         if self.params().id() != other.params().id() {
             return Err(StoreError::Unlike);
@@ -27,10 +29,13 @@ impl Store {
         let writer = other.writer()?;
         let (mut chunks, mut nodes) = (writer.lane(), writer.lane());
         let mut walk = Walk::new(self);
+        monitor.begin(Phase::Transfer, None, None);
         walk.snapshot(&state.root, &mut |id| {
             if !writer.had(&id.hash)? {
                 let lane = if id.kind.is_tree() { &mut nodes } else { &mut chunks };
-                lane.put(id, &self.get(id)?)?;
+                let bytes = self.get(id)?;
+                lane.put(id, &bytes)?;
+                monitor.advance(Phase::Transfer, 1, bytes.len() as u64);
             }
             Ok(())
         })?;

@@ -16,6 +16,7 @@ use super::walk::Walk;
 use super::{Store, StoreError, pack_name};
 use crate::fs::Time;
 use crate::hash::Hash;
+use crate::monitor::{Monitor, Phase};
 
 /// How to collect.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +64,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] or [`StoreError::Damaged`] if a node of a snapshot cannot be read: what is below it is not
     /// known, and nothing is removed. [`StoreError::Locked`], [`StoreError::Contended`], [`StoreError::Io`].
-    pub fn collect(&self, how: &Collect) -> Result<Collected, StoreError> {
+    pub fn collect(&self, how: &Collect, monitor: &dyn Monitor) -> Result<Collected, StoreError> {
         for _ in 0..TRIES {
             let writer = self.writer()?;
             if !how.dry_run {
@@ -72,8 +73,12 @@ impl Store {
             let (head, _) = self.head()?;
             let roots: HashSet<Hash> = head.roots().collect();
             let mut walk = Walk::new(self);
+            monitor.begin(Phase::Compare, None, None);
             for root in &roots {
-                walk.snapshot(root, &mut |_| Ok(()))?;
+                walk.snapshot(root, &mut |_| {
+                    monitor.advance(Phase::Compare, 1, 0);
+                    Ok(())
+                })?;
             }
             let young = self.young(how);
             if let Some(at) = walk.broken.iter().position(|broken| broken.object.kind.is_tree()) {
@@ -98,8 +103,11 @@ impl Store {
             if how.dry_run || given_up.is_empty() {
                 return Ok(collected);
             }
+            let partly = given_up.iter().filter(|(_, live)| *live > 0).count() as u64;
+            monitor.begin(Phase::Transfer, Some(partly), None);
             for (pack, _) in given_up.iter().filter(|(_, live)| *live > 0) {
-                self.rewrite(&writer, pack, &walk)?;
+                let bytes = self.rewrite(&writer, pack, &walk)?;
+                monitor.advance(Phase::Transfer, 1, bytes);
             }
             collected.rewritten = writer.finish()?.stored;
             let done = self.change_head(|head| {
@@ -143,12 +151,12 @@ impl Store {
         Ok(uses)
     }
 
-    /// Writes those objects of a pack anew that are in use.
-    fn rewrite(&self, writer: &super::Writer<'_>, pack: &Hash, walk: &Walk<'_>) -> Result<(), StoreError> {
+    /// Writes those objects of a pack anew that are in use; how many bytes they have.
+    fn rewrite(&self, writer: &super::Writer<'_>, pack: &Hash, walk: &Walk<'_>) -> Result<u64, StoreError> {
         let name = pack_name(*pack);
         let len = self.blobs.len(&name).map_err(StoreError::io(&name, "read"))?;
         let contents = super::pack::contents(&*self.blobs, &name, len, self.seal())?;
-        let mut lane = writer.lane();
+        let (mut lane, mut written) = (writer.lane(), 0);
         for placed in &contents.placed {
             if !placed.rows.iter().any(|row| walk.has(&row.id.hash)) {
                 continue;
@@ -160,10 +168,12 @@ impl Store {
                     return Err(StoreError::damaged(&id, "its bytes have another digest"));
                 }
                 lane.put_again(&id, bytes)?;
+                written += bytes.len() as u64;
             }
         }
         lane.flush(false)?;
-        lane.flush(true)
+        lane.flush(true)?;
+        Ok(written)
     }
 
     /// Removes packs that were given up, and then forgets them.

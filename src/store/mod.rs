@@ -72,7 +72,7 @@
 //! // What no state needs is removed; everything else is checked, and so is who changed what.
 //! store.forget(&name, &[put.state.sequence], by)?;
 //! let how = Collect { dry_run: false, grace_secs: 0, now, unused_percent: 20 };
-//! assert!(store.collect(&how)?.removed > 0);
+//! assert!(store.collect(&how, &())?.removed > 0);
 //! assert!(store.check(&Check { read_percent: 100, seed: 0 }, &())?.is_fine());
 //! assert!(matches!(store.audit(None, None)?, Verdict::Fine(history) if history.size() == 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

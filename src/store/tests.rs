@@ -196,16 +196,16 @@ fn what_is_forgotten_is_collected_and_what_is_kept_is_not() {
     let bytes = || blobs.list(BlobKind::Pack).unwrap().iter().map(|info| info.len).sum::<u64>();
     let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 20 };
     let before = bytes();
-    assert_eq!(store.collect(&collect).unwrap().packs, 0);
+    assert_eq!(store.collect(&collect, &()).unwrap().packs, 0);
     machine.forget(&store, "a", one.state.sequence);
-    let planned = store.collect(&Collect { dry_run: true, ..collect }).unwrap();
+    let planned = store.collect(&Collect { dry_run: true, ..collect }, &()).unwrap();
     assert!(planned.packs > 0 && bytes() == before);
-    let done = store.collect(&collect).unwrap();
+    let done = store.collect(&collect, &()).unwrap();
     assert_eq!((done.packs, done.removed), (planned.packs, planned.removed));
     assert!(bytes() < before * 6 / 10, "{before} {}", bytes());
     holds(&store, &two, &machine, &second);
     assert!(matches!(store.snapshot(&one.state.root), Err(StoreError::Missing { .. })));
-    assert_eq!(store.collect(&collect).unwrap().packs, 0);
+    assert_eq!(store.collect(&collect, &()).unwrap().packs, 0);
     // What was collected can be put again.
     let one = machine.put(&store, "b", &first).unwrap();
     holds(&store, &one, &machine, &first);
@@ -222,7 +222,7 @@ fn a_copy_has_the_same_root_and_moves_what_is_new() {
     for at in 0..3 {
         write(&fs, "d0/f0", &noise(at, 3000));
         let put = machine.put(&store, "a", &fs).unwrap();
-        let (state, added) = store.copy_to(&other, &put.state, &name, machine.signer()).unwrap();
+        let (state, added) = store.copy_to(&other, &put.state, &name, machine.signer(), &()).unwrap();
         assert_eq!(state.root, put.state.root);
         assert!(at == 0 || added.objects < 20, "{added:?}");
         holds(&other, &put, &machine, &fs);
@@ -246,7 +246,7 @@ fn a_reader_finds_what_was_moved_to_another_pack() {
     let reader = Arc::new(Store::open(blobs).unwrap());
     machine.forget(&store, "a", one.state.sequence);
     let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 1 };
-    assert!(store.collect(&collect).unwrap().rewritten > 0);
+    assert!(store.collect(&collect, &()).unwrap().rewritten > 0);
     holds(&reader, &two, &machine, &fs);
 }
 

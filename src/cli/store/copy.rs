@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{At, Opened, Patience, fields, init, say_json};
+use super::{At, Opened, Patience, fields, init, progress, say_json};
 use crate::cli::error::of_store;
 use crate::cli::{Done, json, say};
 use crate::store::log::RefName;
@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args) -> Done {
             }
             other => other?,
         };
+        let progress = progress(&args.at);
         let (identity, there) = (opened.identity()?, other.store.names()?);
         let (mut copied, mut had, mut stored) = (0_u64, 0_u64, 0);
         for (name, states) in &names {
@@ -55,7 +56,7 @@ pub(super) fn run(args: &Args) -> Done {
                 }
                 let by = Signer { identity: &identity, time: state.time() };
                 let (made, added) = other.patiently(&args.patience, || {
-                    Ok(opened.store.copy_to(&other.store, state, &name, by)?)
+                    Ok(opened.store.copy_to(&other.store, state, &name, by, &*progress)?)
                 })?;
                 copied += 1;
                 stored += added.stored;
@@ -70,6 +71,7 @@ pub(super) fn run(args: &Args) -> Done {
                 }
             }
         }
+        progress.finish();
         other.remember()?;
         if args.at.json {
             say_json("copy", json!({ "copied": copied, "had": had, "stored_bytes": stored }))?;

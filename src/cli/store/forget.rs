@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> Done {
         }
         if args.gc && !args.dry_run {
             let progress = progress(&args.at);
-            let collected = gc::collect(opened, &args.patience, false);
+            let collected = gc::collect(opened, &args.patience, false, &*progress);
             progress.finish();
             gc::tell(&args.at, &collected?, false)?;
         }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{At, Opened, Patience, progress, say_json};
 use crate::cli::{Done, say};
+use crate::monitor::Monitor;
 use crate::store::{Collect, Collected};
 
 /// Packs younger than this are left alone where several machines write.
@@ -29,7 +30,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Done {
     super::on(&args.at, |opened| {
         let progress = progress(&args.at);
-        let collected = collect(opened, &args.patience, args.dry_run);
+        let collected = collect(opened, &args.patience, args.dry_run, &*progress);
         progress.finish();
         tell(&args.at, &collected?, args.dry_run)?;
         Ok(0)
@@ -37,10 +38,15 @@ pub(super) fn run(args: &Args) -> Done {
 }
 
 /// Removes what no state needs.
-pub(super) fn collect(opened: &Opened, patience: &Patience, dry_run: bool) -> anyhow::Result<Collected> {
+pub(super) fn collect(
+    opened: &Opened,
+    patience: &Patience,
+    dry_run: bool,
+    monitor: &dyn Monitor,
+) -> anyhow::Result<Collected> {
     let now = crate::sync::now();
     let how = Collect { dry_run, grace_secs: GRACE_SECS, now, unused_percent: UNUSED_PERCENT };
-    opened.patiently(patience, || Ok(opened.store.collect(&how)?))
+    opened.patiently(patience, || Ok(opened.store.collect(&how, monitor)?))
 }
 
 /// Prints what was removed.

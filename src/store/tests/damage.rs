@@ -117,7 +117,7 @@ fn flip_bits(copies: Copies, flips: u64) {
         let mended = store.repair(Some(&healthy), &()).unwrap();
         assert!(mended.lost.is_empty(), "flip {flip}: bit {bit} of {what}: {mended:?}");
         let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 100 };
-        store.collect(&collect).unwrap();
+        store.collect(&collect, &()).unwrap();
         let checked = store.check(&all, &()).unwrap();
         assert!(
             checked.is_fine(),

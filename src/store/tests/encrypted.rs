@@ -95,12 +95,12 @@ fn stores_of_other_keys_share_nothing() {
     assert_ne!(lengths(&one, &put), lengths(&other, &theirs), "files are cut under the key");
     let store = one.open(blobs).unwrap();
     let elsewhere = other.store(Arc::new(MemoryBlobs::default()));
-    let copied = store.copy_to(&elsewhere, &put.state, &"a".parse().unwrap(), one.signer());
+    let copied = store.copy_to(&elsewhere, &put.state, &"a".parse().unwrap(), one.signer(), &());
     assert!(matches!(copied, Err(StoreError::Unlike)));
     // A store that is made like the first has its key.
     let like = Arc::new(MemoryBlobs::default());
     let like = Store::create(like, [8; 16], &store.settings(), one.signer()).unwrap();
-    let (state, _) = store.copy_to(&like, &put.state, &"a".parse().unwrap(), one.signer()).unwrap();
+    let (state, _) = store.copy_to(&like, &put.state, &"a".parse().unwrap(), one.signer(), &()).unwrap();
     assert_eq!(state.root, put.state.root);
     assert!(like.check(&Check { read_percent: 100, seed: 0 }, &()).unwrap().is_fine());
 }
@@ -116,7 +116,7 @@ fn collecting_and_the_history_are_those_of_any_store() {
     assert!(second.added.objects < 10, "{:?}", second.added);
     machine.forget(&store, "telling-ref", put.state.sequence);
     let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 1 };
-    assert!(store.collect(&collect).unwrap().removed > 0);
+    assert!(store.collect(&collect, &()).unwrap().removed > 0);
     // The index is made anew from sealed packs.
     for info in blobs.list(BlobKind::Index).unwrap() {
         blobs.remove(&info.name).unwrap();

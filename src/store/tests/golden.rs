@@ -98,3 +98,12 @@ fn check_pack(name: &str, golden: &[u8], seal: Option<&dyn Seal>) {
     let objects: Vec<&[u8]> = record.objects().map(|(_, bytes)| bytes).collect();
     assert_eq!(objects, [b"a chunk", b"another"]);
 }
+
+#[test]
+fn the_page_shows_the_golden_pack() {
+    let shown =
+        include_str!("../FORMAT.md").split("```").find_map(|block| block.strip_prefix("text\n")).unwrap();
+    let digits = shown.lines().flat_map(|line| line[5..].split("  ").next().unwrap().split(' '));
+    let bytes: Vec<u8> = digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
+    assert_eq!(bytes, include_bytes!("../../../fixtures/golden/store/v1/pack.bin"));
+}

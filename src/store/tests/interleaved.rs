@@ -131,7 +131,7 @@ fn a_collection_beside_puts_loses_nothing_that_is_named() {
             };
             let writers = [writer(0), writer(1)];
             let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 10 };
-            let collected = open(2).and_then(|store| store.collect(&collect));
+            let collected = open(2).and_then(|store| store.collect(&collect, &()));
             turns.leave(2);
             assert!(
                 collected.is_ok() || matches!(collected, Err(StoreError::Contended { .. })),

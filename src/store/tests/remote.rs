@@ -27,7 +27,7 @@ fn what_is_put_at_a_server_comes_back() {
     let put = machine.put(&store, "b", &second).unwrap();
     machine.forget(&store, "a", 0);
     let collect = Collect { dry_run: false, grace_secs: 0, now: Time::default(), unused_percent: 0 };
-    assert!(store.collect(&collect).unwrap().removed > 0);
+    assert!(store.collect(&collect, &()).unwrap().removed > 0);
     assert!(store.check(&Check { read_percent: 100, seed: 0 }, &()).unwrap().is_fine());
     holds(&Arc::new(Store::open(host.client()).unwrap()), &put, &machine, &second);
 }
