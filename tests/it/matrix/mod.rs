@@ -1,4 +1,4 @@
-//! The fault matrix of a sync: for each thing that goes wrong, the test that fails if the outcome is not what is
+//! The fault matrix of a sync and of a store: for each thing that goes wrong, the test that fails if the outcome is not what is
 //! promised. Always: one line that names the path and the cause, an exit code of its own, nothing lost, no panic.
 //!
 //! | row | fault | outcome | tests |
@@ -32,6 +32,13 @@
 //! | 26 | another key of the server | 40, with both keys | `cli::remote::a_server_whose_key_changed_is_refused_whatever_is_asked_for` |
 //! | 27 | another protocol version | 2, with both versions | [`peer`]`::a_server_of_another_version_is_told_apart_with_both_versions`; `cli::ssh::what_stands_in_the_way_is_told_with_its_code` |
 //! | 28 | 2⁶³ bytes, 10⁹ entries | 22 before anything is held | [`peer`]`::claims_beyond_all_limits_end_the_session_before_anything_is_held` |
+//! | 29 | a bit of a store flips | 41, or mended from a copy; never given | `store::tests::damage::every_flipped_bit_is_found_never_served_and_mended`, `…of_an_encrypted_store…`; [`crate::store`]`::damage::rot_is_told_with_what_it_affects_and_mended` |
+//! | 30 | a pack that ends too early | what stands before its end is read | `store::tests::damage::a_torn_pack_has_what_is_before_its_end` |
+//! | 31 | an index that is gone or rotten | made again, the same answers | `store::tests::an_index_is_made_again`; [`crate::store`]`::damage::an_index_that_is_gone_or_rotten_costs_nothing` |
+//! | 32 | a place or server that lies | no wrong byte is believed | `store::tests::damage::a_lying_place_is_found_out`, `store::tests::remote::a_lying_server_serves_no_wrong_byte`, `store::blobs::remote::tests::hostile` |
+//! | 33 | a collection beside puts | nothing that is named is collected | `store::tests::interleaved::a_collection_beside_puts_loses_nothing_that_is_named` |
+//! | 34 | a full disk in put and gc | 11, reading goes on, room comes back | [`crate::store`]`::full::a_store_survives_a_disk_without_room` |
+//! | 35 | a digest of another module | the answer is that of one that nobody has | `store::blobs::remote::tests::a_digest_opens_nothing_of_another_module` |
 
 mod disk;
 mod names;
