@@ -73,22 +73,32 @@ impl Keys {
 
     /// Draws the key of a new store. A key file that is not there is made.
     pub(super) fn generate(&self) -> anyhow::Result<Key> {
-        Ok(Key::generate(self.chosen()?.unlock(), Cost::default()).map_err(StoreError::from)?)
+        self.make_missing()?;
+        let chosen = chosen(self.held()?)?;
+        Ok(Key::generate(chosen.unlock(), Cost::default()).map_err(StoreError::from)?)
     }
 
-    /// Has a key be opened by what these say.
+    /// Has a key be opened by what the flags say, or somebody types: the environment has what opened it before.
     pub(super) fn wrap(&self, key: &Key) -> anyhow::Result<Key> {
-        Ok(key.wrapped_anew(self.chosen()?.unlock(), Cost::default()).map_err(StoreError::from)?)
+        self.make_missing()?;
+        let chosen = chosen(self.given()?)?;
+        Ok(key.wrapped_anew(chosen.unlock(), Cost::default()).map_err(StoreError::from)?)
+    }
+
+    /// What the flags say.
+    fn given(&self) -> anyhow::Result<Option<Held>> {
+        if let Some(path) = &self.key_file {
+            return Ok(Some(Held::Key(read_key(path)?)));
+        }
+        let read = |path| Ok(Held::Passphrase(read_passphrase(path)?));
+        self.passphrase_file.as_deref().map(read).transpose()
     }
 
     /// What flags or the environment say.
     fn held(&self) -> anyhow::Result<Option<Held>> {
         let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
-        if let Some(path) = &self.key_file {
-            return Ok(Some(Held::Key(read_key(path)?)));
-        }
-        if let Some(path) = &self.passphrase_file {
-            return Ok(Some(Held::Passphrase(read_passphrase(path)?)));
+        if let Some(held) = self.given()? {
+            return Ok(Some(held));
         }
         if let Some(path) = named(KEY_FILE) {
             return Ok(Some(Held::Key(read_key(&path)?)));
@@ -100,30 +110,33 @@ impl Keys {
         Ok(typed.map(Held::Passphrase))
     }
 
-    /// What a key is to be opened by from now on.
-    fn chosen(&self) -> anyhow::Result<Held> {
-        if let Some(path) = &self.key_file
-            && !path.try_exists().unwrap_or(true)
-        {
-            make_key(path)?;
+    /// Makes the key file, if it is not there.
+    fn make_missing(&self) -> anyhow::Result<()> {
+        match &self.key_file {
+            Some(path) if !path.try_exists().unwrap_or(true) => make_key(path),
+            _ => Ok(()),
         }
-        let held = match self.held()? {
-            Some(held) => held,
-            None => {
-                let none = || Usage::new("there is nobody to choose a passphrase").hint(HINT);
-                let typed = ask("new passphrase: ")?.ok_or_else(none)?;
-                if ask("the same again: ")?.as_ref() != Some(&typed) {
-                    return Err(Usage::new("the two passphrases differ").into());
-                }
-                Held::Passphrase(typed)
+    }
+}
+
+/// What a key is to be opened by from now on: what is held, or what somebody types.
+fn chosen(held: Option<Held>) -> anyhow::Result<Held> {
+    let held = match held {
+        Some(held) => held,
+        None => {
+            let none = || Usage::new("there is nobody to choose a passphrase").hint(HINT);
+            let typed = ask("new passphrase: ")?.ok_or_else(none)?;
+            if ask("the same again: ")?.as_ref() != Some(&typed) {
+                return Err(Usage::new("the two passphrases differ").into());
             }
-        };
-        match &held {
-            Held::Passphrase(typed) if typed.len() < PASSPHRASE_BYTES_MIN => {
-                Err(Usage::new(format!("a passphrase has at least {PASSPHRASE_BYTES_MIN} bytes")).into())
-            }
-            _ => Ok(held),
+            Held::Passphrase(typed)
         }
+    };
+    match &held {
+        Held::Passphrase(typed) if typed.len() < PASSPHRASE_BYTES_MIN => {
+            Err(Usage::new(format!("a passphrase has at least {PASSPHRASE_BYTES_MIN} bytes")).into())
+        }
+        _ => Ok(held),
     }
 }
 

@@ -107,6 +107,9 @@ fn a_passphrase_comes_from_a_file_or_the_environment_and_can_be_changed() {
     let wrong = with(&bench, &[("SYNCLINE_PASSPHRASE", "correct horse")], &["store", "ls", "st"]);
     assert!(wrong.code == 40 && wrong.err.contains("passphrase is wrong"), "{}", wrong.err);
 
+    // What opens it now is not what it is to be opened by.
+    let same = with(&bench, &file, &["store", "rekey", "st"]);
+    assert!(same.code == 1 && same.err.contains("nobody to choose"), "{}", same.err);
     ok(&bench, &["rekey", "st", "--passphrase-file", "words", "--new-key-file", "key"]);
     assert_eq!(with(&bench, &file, &["store", "ls", "st"]).code, 1);
     ok(&bench, &["get", "st", "x", "dst", "--key-file", "key"]);
